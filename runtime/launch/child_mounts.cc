@@ -1,0 +1,261 @@
+// Mount steps of the child. The rules at the top of child_script.h apply to the whole file.
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <csignal>
+
+#include "runtime/launch/child_script.h"
+
+// <sys/mount.h> and <linux/mount.h> cannot be included together with glibc 2.36.
+#ifndef MS_REC
+#define MS_REC 16384UL
+#define MS_PRIVATE (1UL << 18)
+#endif
+#ifndef MNT_DETACH
+#define MNT_DETACH 2
+#endif
+
+namespace fermata::runtime {
+namespace {
+
+int Fd(const ChildState& state, int16_t slot) noexcept { return slot == kNoSlot ? AT_FDCWD : state.slots[slot]; }
+
+int Keep(ChildState& state, int16_t slot, long fd) noexcept {
+  if (fd < 0) return -1;
+  state.slots[slot] = static_cast<int>(fd);
+  return 0;
+}
+
+long OpenTree(int directory, const char* path, uint64_t flags) noexcept {
+  return ::syscall(SYS_open_tree, directory, path, flags | OPEN_TREE_CLOEXEC);
+}
+
+int SetAttributes(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive) noexcept {
+  mount_attr attributes{};
+  attributes.attr_set = set;
+  attributes.attr_clr = clear;
+  attributes.propagation = propagation;
+  return static_cast<int>(::syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0),
+                                    &attributes, sizeof attributes));
+}
+
+int MoveMount(int from, int to, const char* path) noexcept {
+  const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (path == nullptr ? MOVE_MOUNT_T_EMPTY_PATH : 0U);
+  return static_cast<int>(::syscall(SYS_move_mount, from, "", to, path == nullptr ? "" : path, flags));
+}
+
+long OpenInRoot(int root, const char* path, uint64_t flags) noexcept {
+  open_how how{};
+  how.flags = flags | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  for (int tries = 0; tries < 128; ++tries) {  // EAGAIN: a rename elsewhere raced with ".." (openat2(2))
+    const long fd = ::syscall(SYS_openat2, root, path, &how, sizeof how);
+    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) return fd;
+  }
+  return -1;
+}
+
+// Opens `path` below `root` with O_PATH; what is missing is made: directories 0755, the end as `kind` says.
+// Every component is looked up anew under the root, so a link in the image is followed inside it only.
+long OpenTarget(int root, const char* path, uint64_t kind) noexcept {
+  const long there = OpenInRoot(root, path, O_PATH);
+  if (there >= 0 || errno != ENOENT) return there;
+  char prefix[PATH_MAX];
+  long parent = OpenInRoot(root, "/", O_PATH | O_DIRECTORY);
+  if (parent < 0) return -1;
+  size_t at = 0;
+  while (path[at] != 0) {
+    size_t begin = at;
+    while (path[begin] == '/') ++begin;
+    size_t end = begin;
+    while (path[end] != 0 && path[end] != '/') ++end;
+    if (end == begin) break;
+    if (end >= sizeof prefix) {
+      errno = ENAMETOOLONG;
+      break;
+    }
+    for (size_t i = at; i < end; ++i) prefix[i] = path[i];
+    prefix[end] = 0;
+    const bool last = path[end] == 0 || path[end + 1] == 0;
+    long next = OpenInRoot(root, prefix, O_PATH);
+    if (next < 0 && errno == ENOENT) {
+      const int made = last && kind == kTargetFile
+                           ? ::mknodat(static_cast<int>(parent), prefix + begin, S_IFREG | 0644, 0)
+                           : ::mkdirat(static_cast<int>(parent), prefix + begin, 0755);
+      if (made == 0 || errno == EEXIST) next = OpenInRoot(root, prefix, O_PATH);
+    }
+    ::close(static_cast<int>(parent));
+    parent = next;
+    if (parent < 0) return -1;
+    at = end;
+  }
+  return parent;
+}
+
+uint64_t KindOf(const ChildState& state, const PlanStep& step) noexcept {
+  if (step.a != kTargetLikeSource) return step.a;
+  struct stat status{};
+  const bool directory = ::fstat(Fd(state, step.fd2), &status) == 0 && S_ISDIR(status.st_mode);
+  return directory ? kTargetDirectory : kTargetFile;
+}
+
+// fsopen, CMD_CREATE, fsmount of an empty read-only tmpfs.
+long EmptyReadonlyTmpfs() noexcept {
+  const long context = ::syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+  if (context < 0) return -1;
+  long mount = -1;
+  if (::syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "size", "0", 0) == 0 &&
+      ::syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0) {
+    mount = ::syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
+                      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  }
+  ::close(static_cast<int>(context));
+  return mount;
+}
+
+// Attaches a clone of `source` on `target`.
+int CoverWithClone(int source, int target) noexcept {
+  const long clone = OpenTree(source, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
+  if (clone < 0) return -1;
+  const int moved = MoveMount(static_cast<int>(clone), target, nullptr);
+  ::close(static_cast<int>(clone));
+  return moved;
+}
+
+int MaskPath(ChildState& state, const PlanStep& step) noexcept {
+  const long target = OpenInRoot(Fd(state, step.fd), state.plan.Text(step.text), O_PATH);
+  if (target < 0) return -1;
+  struct stat status{};
+  int done = ::fstat(static_cast<int>(target), &status);
+  if (done == 0 && !S_ISDIR(status.st_mode)) {
+    done = CoverWithClone(Fd(state, step.fd2), static_cast<int>(target));
+  } else if (done == 0 && state.slots[step.out] >= 0) {
+    done = CoverWithClone(state.slots[step.out], static_cast<int>(target));
+  } else if (done == 0) {  // the first one: later ones are clones of it, once it is attached
+    done = Keep(state, step.out, EmptyReadonlyTmpfs());
+    if (done == 0) done = MoveMount(state.slots[step.out], static_cast<int>(target), nullptr);
+  }
+  ::close(static_cast<int>(target));
+  return done;
+}
+
+int ReadonlyPath(ChildState& state, const PlanStep& step) noexcept {
+  const long target = OpenInRoot(Fd(state, step.fd), state.plan.Text(step.text), O_PATH);
+  if (target < 0) return -1;
+  const long clone = OpenTree(static_cast<int>(target), "", OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH);
+  int done = clone < 0 ? -1 : SetAttributes(static_cast<int>(clone), MOUNT_ATTR_RDONLY, 0, 0, true);
+  if (done == 0) done = MoveMount(static_cast<int>(clone), static_cast<int>(target), nullptr);
+  if (clone >= 0) ::close(static_cast<int>(clone));
+  ::close(static_cast<int>(target));
+  return done;
+}
+
+int PivotRoot(int root) noexcept {
+  if (::fchdir(root) != 0) return -1;
+  if (::syscall(SYS_pivot_root, ".", ".") != 0) return -1;
+  // The old root lies on top of the new one now; "." still names it (pivot_root(2), NOTES).
+  if (::syscall(SYS_umount2, ".", MNT_DETACH) != 0) return -1;
+  return ::chdir("/");
+}
+
+// a working directory that is a link to a leaked host directory must not be entered.
+int ChangeDirectory(const char* path) noexcept {
+  const long root = ::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return -1;
+  const long target = OpenTarget(static_cast<int>(root), path, kTargetDirectory);
+  ::close(static_cast<int>(root));
+  if (target < 0) return -1;
+  const int done = ::fchdir(static_cast<int>(target));
+  ::close(static_cast<int>(target));
+  char where[PATH_MAX];
+  if (done != 0 || ::syscall(SYS_getcwd, where, sizeof where) < 0) return -1;
+  if (where[0] != '/') {  // "(unreachable)..."
+    errno = EXDEV;
+    return -1;
+  }
+  return 0;
+}
+
+int MakeNode(int directory, const char* name, const PlanStep& step) noexcept {
+  if (::mknodat(directory, name, static_cast<mode_t>(step.a), static_cast<dev_t>(step.b)) != 0) return -1;
+  // mknod obeys the umask, chmod does not; the directory is ours alone.
+  if (::fchmodat(directory, name, static_cast<mode_t>(step.a & 07777), 0) != 0) return -1;
+  if (step.c == 0) return 0;
+  return ::fchownat(directory, name, static_cast<uid_t>(step.c), static_cast<gid_t>(step.c >> 32), AT_SYMLINK_NOFOLLOW);
+}
+
+int FsMount(ChildState& state, const PlanStep& step) noexcept {
+  const int context = Fd(state, step.fd);
+  if (::syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return -1;
+  if (Keep(state, step.out, ::syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, step.a)) != 0) return -1;
+  ::close(context);
+  state.slots[step.fd] = -1;
+  return 0;
+}
+
+int FsConfig(int context, const char* key, const char* value) noexcept {
+  const unsigned command = value == nullptr ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING;
+  return static_cast<int>(::syscall(SYS_fsconfig, context, command, key, value, 0));
+}
+
+int Close(ChildState& state, int16_t slot) noexcept {
+  if (state.slots[slot] >= 0) ::close(state.slots[slot]);
+  state.slots[slot] = -1;
+  return 0;
+}
+
+}  // namespace
+
+int RunMountStep(ChildState& state, const PlanStep& step) noexcept {
+  const int fd = Fd(state, step.fd);
+  const char* text = state.plan.Text(step.text);
+  const char* text2 = state.plan.Text(step.text2);
+  switch (step.op) {
+    case Op::kOpenTree:
+      return Keep(state, step.out, OpenTree(fd, text, step.a));
+    case Op::kSetAttributes:
+      return SetAttributes(fd, step.a, step.b, step.c, (step.flags & kRecursive) != 0);
+    case Op::kFsOpen:
+      return Keep(state, step.out, ::syscall(SYS_fsopen, text, FSOPEN_CLOEXEC));
+    case Op::kFsConfig:
+      return FsConfig(fd, text, text2);
+    case Op::kFsMount:
+      return FsMount(state, step);
+    case Op::kOpenTarget:
+      return Keep(state, step.out, OpenTarget(fd, text, KindOf(state, step)));
+    case Op::kMoveMount:
+      return MoveMount(fd, Fd(state, step.fd2), text);
+    case Op::kMakeDirectory:
+      return ::mkdirat(fd, text, static_cast<mode_t>(step.a));
+    case Op::kMakeSymlink:
+      return ::symlinkat(text, fd, text2);
+    case Op::kMakeNode:
+      return MakeNode(fd, text, step);
+    case Op::kMaskPath:
+      return MaskPath(state, step);
+    case Op::kReadonlyPath:
+      return ReadonlyPath(state, step);
+    case Op::kPivotRoot:
+      return PivotRoot(fd);
+    case Op::kChangeDirectory:
+      return ChangeDirectory(text);
+    case Op::kChangeDirectoryHost:
+      return ::chdir(text);
+    case Op::kPrivateRoot:
+      return static_cast<int>(::syscall(SYS_mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
+    case Op::kClose:
+      return Close(state, step.fd);
+    default:
+      errno = EINVAL;
+      return -1;
+  }
+}
+
+}  // namespace fermata::runtime

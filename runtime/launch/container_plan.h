@@ -1,0 +1,67 @@
+// What has to be decided about a pause process, a container's first process or an exec, and the plan for it.
+// Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/result.h"
+#include "runtime/launch/launch_plan.h"
+#include "runtime/launch/seccomp.h"
+#include "runtime/spec/spec.h"
+
+namespace fermata::runtime {
+
+// The pod's shared namespaces and what pause sets up in them.
+struct PauseLaunch {
+  uint64_t new_namespaces = 0;  // of CLONE_NEWNET, NEWIPC, NEWUTS, NEWPID; a mount namespace always
+  std::string hostname;         // set if there is a new UTS namespace
+  uint64_t shm_bytes = uint64_t{64} << 20;
+  std::map<std::string, std::string> sysctls;  // by name with dots, checked by the caller
+  int oom_score_adj = 0;
+};
+Result<LaunchPlan> PlanPause(const PauseLaunch& launch);
+
+// A root made of an image's layers; all paths on the host.
+struct OverlayRootfs {
+  std::string layers_dir;          // what `lower` is relative to
+  std::vector<std::string> lower;  // names, top first
+  std::string upper;
+  std::string work;
+  bool append_layers = false;      // the kernel takes "lowerdir+" (found by trying, overlay/overlay_mount.h)
+};
+
+enum class PidNamespace : uint8_t {
+  kOwn,   // the container's own
+  kJoin,  // that of the join process
+  kHost,  // the monitor's
+};
+
+struct ContainerLaunch {
+  Spec spec;
+  std::optional<OverlayRootfs> overlay;  // else spec.root_path is bind-mounted
+  uint64_t join_namespaces = 0;          // of the pause process, besides its mount namespace
+  PidNamespace pid = PidNamespace::kJoin;
+  bool pod_shm = true;                   // /dev/shm is the pod's; else the host's
+  // The PID namespace holds or may hold a process with CAP_SYS_PTRACE: enter it without the host's rights.
+  bool two_stages = false;
+  SeccompFilter seccomp;                 // nullptr: unconfined
+};
+Result<LaunchPlan> PlanContainer(const ContainerLaunch& launch);
+
+struct ExecLaunch {
+  Process process;
+  uint64_t join_namespaces = 0;  // of the container, besides mount and cgroup
+  PidNamespace pid = PidNamespace::kJoin;
+  bool two_stages = false;
+  SeccompFilter seccomp;
+};
+Result<LaunchPlan> PlanExec(const ExecLaunch& launch);
+
+// Checks what PlanContainer would refuse in `process` (capability names, rlimits, arguments).
+Result<> CheckProcess(const Process& process);
+
+}  // namespace fermata::runtime

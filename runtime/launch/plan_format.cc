@@ -1,0 +1,69 @@
+#include "runtime/launch/plan_format.h"
+
+#include <cstring>
+
+namespace fermata::runtime {
+namespace {
+
+constexpr uint64_t kFilterInstructionBytes = 8;  // struct sock_filter
+
+// The bytes behind the steps, and what may be asked of them.
+struct Bytes {
+  const char* data;
+  uint32_t size;
+
+  [[nodiscard]] bool HasText(uint32_t position) const {
+    return position == kNoText || (position < size && std::memchr(data + position, 0, size - position) != nullptr);
+  }
+  [[nodiscard]] bool HasArray(uint32_t position, uint64_t count, uint64_t element_bytes) const {
+    if (count == 0) return true;
+    return position % 8 == 0 && position <= size && count <= (size - position) / element_bytes;
+  }
+  // An array of positions of texts.
+  [[nodiscard]] bool HasTexts(uint32_t position, uint32_t count) const {
+    if (!HasArray(position, count, sizeof(uint32_t))) return false;
+    for (uint32_t i = 0; i < count; ++i) {
+      uint32_t text = kNoText;
+      std::memcpy(&text, data + position + i * sizeof text, sizeof text);
+      if (text == kNoText || !HasText(text)) return false;
+    }
+    return true;
+  }
+};
+
+bool SlotInRange(int16_t slot) { return slot >= kNoSlot && slot < kMaxSlots; }
+
+bool ValidStep(const PlanStep& step, const Bytes& bytes) {
+  if (!SlotInRange(step.fd) || !SlotInRange(step.fd2) || !SlotInRange(step.out)) return false;
+  if (!bytes.HasText(step.label) || !bytes.HasText(step.text2)) return false;
+  switch (step.op) {
+    case Op::kGroups:
+      return bytes.HasArray(step.text, step.a, sizeof(uint32_t));
+    case Op::kSeccomp:
+      return step.a <= 0xffff && bytes.HasArray(step.text, step.a, kFilterInstructionBytes);
+    default:
+      return bytes.HasText(step.text);
+  }
+}
+
+}  // namespace
+
+bool ValidatePlan(std::span<const std::byte> data) {
+  if (data.size() < sizeof(PlanHeader) || data.size() > kMaxPlanBytes) return false;
+  if (reinterpret_cast<uintptr_t>(data.data()) % alignof(PlanStep) != 0) return false;
+  const PlanView plan(data);
+  const PlanHeader& header = plan.header();
+  if (header.magic != kPlanMagic || header.total_bytes != data.size()) return false;
+  const uint64_t expected = sizeof(PlanHeader) + uint64_t{header.step_count} * sizeof(PlanStep) + header.byte_count;
+  if (expected != data.size()) return false;
+
+  const Bytes bytes{plan.Bytes(0), header.byte_count};
+  for (const PlanStep& step : plan.steps()) {
+    if (!ValidStep(step, bytes)) return false;
+  }
+  return bytes.HasTexts(header.candidates, header.candidate_count) &&
+         bytes.HasTexts(header.arguments, header.argument_count) &&
+         bytes.HasTexts(header.environment, header.environment_count) && bytes.HasText(header.exec_label);
+}
+
+}  // namespace fermata::runtime

@@ -1,0 +1,147 @@
+// The launch plan as it travels from the daemon to the monitor and is read by the cloned child: one flat
+// block of plain data without pointers. Both sides are of one build or of two neighbours (an old monitor
+// is served by a newer daemon), so numbers are only ever added.
+//
+//   PlanHeader | PlanStep[step_count] | bytes (texts end with NUL; arrays are 8-byte aligned)
+//
+// A position is an offset into the bytes. ValidatePlan() proves once, before the clone, that every
+// position and descriptor slot is in range; the child then relies on it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace fermata::runtime {
+
+inline constexpr uint32_t kPlanMagic = 0x464d5031;  // "FMP1"
+inline constexpr size_t kMaxPlanBytes = size_t{8} << 20;
+
+// What a step does; the arguments named are the fields of PlanStep.
+enum class Op : uint16_t {
+  kNone = 0,
+  // Descriptors and mounts (child_mounts.cc)
+  kOpenTree = 1,       // out = open_tree(fd or cwd, text, a = flags)
+  kSetAttributes = 2,  // mount_setattr(fd): a = set, b = clear, c = propagation; recursive by flag
+  kFsOpen = 3,         // out = fsopen(text)
+  kFsConfig = 4,       // fsconfig(fd): text = key, text2 = value (absent: a flag)
+  kFsMount = 5,        // out = fsmount(fd) after CMD_CREATE, a = attributes; closes fd
+  kOpenTarget = 6,     // out = text below fd as the root; made if missing: a = TargetKind
+  kMoveMount = 7,      // attaches fd on fd2, or on the path text
+  kMakeDirectory = 8,  // mkdirat(fd, text, a)
+  kMakeSymlink = 9,    // symlinkat(text, fd, text2)
+  kMakeNode = 10,      // mknodat(fd, text, a = mode, b = device); c = uid | gid << 32
+  kMaskPath = 11,      // hides text below fd: a file by a clone of fd2, a directory by a read-only tmpfs in out
+  kReadonlyPath = 12,  // text below fd becomes read-only
+  kPivotRoot = 13,     // fd becomes "/", the old root goes away
+  kChangeDirectory = 14,       // chdir(text), text made below "/" if missing; must end inside the root
+  kChangeDirectoryHost = 15,   // chdir(text) before the root is changed
+  kPrivateRoot = 16,   // makes "/" and all below it private
+  kClose = 17,         // closes fd
+  // Process (child_process.cc)
+  kSetns = 32,         // setns(fd, a)
+  kUnshare = 33,       // unshare(a)
+  kSetsid = 34,
+  kNewKeyring = 35,
+  kOomScoreAdj = 36,   // text to /proc/self/oom_score_adj; EACCES and EPERM pass with flag kPermissionOk
+  kRlimit = 37,        // a = resource, b = soft, c = hard
+  kHostname = 38,      // text
+  kLoopbackUp = 39,
+  kSysctl = 40,        // text2 to the file text below fd (a procfs)
+  kUmask = 41,         // a
+  kBoundingSet = 42,   // drops what is not in a
+  kGroups = 43,        // text = uint32_t[a]
+  kIds = 44,           // a = uid, b = gid; keeps capabilities for the next step
+  kCapabilities = 45,  // a = effective, b = permitted, c = inheritable
+  kAmbientSet = 46,    // raises what is in a
+  kNoNewPrivileges = 47,
+  kSeccomp = 48,       // text = sock_filter[a], b = flags of seccomp(2)
+  kStage = 49,         // goes on in a sibling: clone(CLONE_PARENT); what follows has only what is left
+  kStdioOwner = 50,    // fchown of the standard streams that are pipes: a = uid, b = gid
+};
+
+enum StepFlag : uint16_t {
+  kMissingOk = 1,      // ENOENT ends the step without an error
+  kPermissionOk = 2,   // EACCES and EPERM too
+  kRecursive = 4,
+};
+
+// kTargetLikeSource: as the descriptor fd2 is.
+enum TargetKind : uint64_t { kTargetDirectory = 0, kTargetFile = 1, kTargetLikeSource = 2 };
+
+inline constexpr int16_t kNoSlot = -1;
+inline constexpr int16_t kJoinSlot = 0;    // pidfd of the process whose namespaces are joined
+inline constexpr int16_t kFirstFreeSlot = 1;
+inline constexpr int16_t kMaxSlots = 256;
+inline constexpr uint32_t kNoText = ~0U;
+
+struct PlanStep {
+  Op op = Op::kNone;
+  uint16_t flags = 0;
+  int16_t fd = kNoSlot;
+  int16_t fd2 = kNoSlot;
+  int16_t out = kNoSlot;
+  int16_t reserved = 0;
+  uint32_t text = kNoText;
+  uint32_t text2 = kNoText;
+  uint32_t label = kNoText;  // for the error text: "mount proc on /proc"
+  uint32_t reserved2 = 0;
+  uint64_t a = 0;
+  uint64_t b = 0;
+  uint64_t c = 0;
+};
+static_assert(sizeof(PlanStep) == 56);
+
+// How the first process is made and what it becomes.
+struct PlanHeader {
+  uint32_t magic = kPlanMagic;
+  uint32_t total_bytes = 0;
+  uint32_t step_count = 0;
+  uint32_t byte_count = 0;
+  uint64_t clone_flags = 0;        // CLONE_NEW* of the clone3
+  uint32_t join_pid_namespace = 0; // 1: born in the PID namespace of the join process
+  // What is executed: position of uint32_t[n] positions of texts. No candidates: the pause program.
+  uint32_t candidates = kNoText;   // absolute paths, tried in order (PATH lookup inside the root)
+  uint32_t candidate_count = 0;
+  uint32_t arguments = kNoText;
+  uint32_t argument_count = 0;
+  uint32_t environment = kNoText;
+  uint32_t environment_count = 0;
+  uint32_t exec_label = kNoText;
+  uint32_t reserved[2] = {0, 0};
+};
+static_assert(sizeof(PlanHeader) == 64);
+
+// What the child sends when it cannot go on; end of file instead means that the program runs.
+struct ChildFailure {
+  uint32_t step = 0;     // index into the steps; step_count: the execution itself
+  int32_t error = 0;     // errno
+};
+
+// A plan in memory, checked.
+class PlanView {
+ public:
+  explicit PlanView(std::span<const std::byte> data) : data_(data) {}
+
+  [[nodiscard]] const PlanHeader& header() const { return *reinterpret_cast<const PlanHeader*>(data_.data()); }
+  [[nodiscard]] std::span<const PlanStep> steps() const {
+    return {reinterpret_cast<const PlanStep*>(data_.data() + sizeof(PlanHeader)), header().step_count};
+  }
+  [[nodiscard]] const char* Bytes(uint32_t position) const {
+    return reinterpret_cast<const char*>(data_.data()) + sizeof(PlanHeader) + header().step_count * sizeof(PlanStep) +
+           position;
+  }
+  [[nodiscard]] const char* Text(uint32_t position) const { return position == kNoText ? nullptr : Bytes(position); }
+  [[nodiscard]] const uint32_t* Array(uint32_t position) const {
+    return reinterpret_cast<const uint32_t*>(Bytes(position));
+  }
+
+ private:
+  std::span<const std::byte> data_;
+};
+
+// True if `data` (8-byte aligned) is a whole plan that a child may follow.
+bool ValidatePlan(std::span<const std::byte> data);
+
+}  // namespace fermata::runtime

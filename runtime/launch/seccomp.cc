@@ -1,0 +1,151 @@
+#include "runtime/launch/seccomp.h"
+
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "runtime/base/file.h"
+
+namespace fermata::runtime {
+namespace {
+
+struct FreeFilter {
+  void operator()(void* context) const { seccomp_release(context); }
+};
+using Context = std::unique_ptr<void, FreeFilter>;
+
+template <typename Value>
+using Names = std::pair<std::string_view, Value>;
+
+constexpr std::array kOperators = {
+    Names<scmp_compare>{"SCMP_CMP_NE", SCMP_CMP_NE}, Names<scmp_compare>{"SCMP_CMP_LT", SCMP_CMP_LT},
+    Names<scmp_compare>{"SCMP_CMP_LE", SCMP_CMP_LE}, Names<scmp_compare>{"SCMP_CMP_EQ", SCMP_CMP_EQ},
+    Names<scmp_compare>{"SCMP_CMP_GE", SCMP_CMP_GE}, Names<scmp_compare>{"SCMP_CMP_GT", SCMP_CMP_GT},
+    Names<scmp_compare>{"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
+
+Error Invalid(std::string_view what, std::string_view name) {
+  return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: unknown ", what, " ", name);
+}
+
+Result<uint32_t> ActionOf(const std::string& name, const std::optional<uint32_t>& errno_ret) {
+  const uint32_t error = errno_ret.value_or(EPERM);
+  if (error > 4095) return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: errnoRet is over 4095");
+  if (name == "SCMP_ACT_ALLOW") return uint32_t{SCMP_ACT_ALLOW};
+  if (name == "SCMP_ACT_ERRNO") return uint32_t{SCMP_ACT_ERRNO(error)};
+  if (name == "SCMP_ACT_KILL" || name == "SCMP_ACT_KILL_THREAD") return uint32_t{SCMP_ACT_KILL_THREAD};
+  if (name == "SCMP_ACT_KILL_PROCESS") return uint32_t{SCMP_ACT_KILL_PROCESS};
+  if (name == "SCMP_ACT_TRAP") return uint32_t{SCMP_ACT_TRAP};
+  if (name == "SCMP_ACT_TRACE") return uint32_t{SCMP_ACT_TRACE(error)};
+  if (name == "SCMP_ACT_LOG") return uint32_t{SCMP_ACT_LOG};
+  return Invalid("action", name);
+}
+
+Result<scmp_compare> OperatorOf(const std::string& name) {
+  const auto* found = std::find_if(kOperators.begin(), kOperators.end(), [&](const auto& o) { return o.first == name; });
+  if (found == kOperators.end()) return Invalid("operator", name);
+  return found->second;
+}
+
+Result<> AddArchitectures(scmp_filter_ctx context, const std::vector<std::string>& names) {
+  constexpr std::string_view kPrefix = "SCMP_ARCH_";
+  for (const std::string& name : names) {
+    std::string lower = name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    const uint32_t token = seccomp_arch_resolve_name(lower.c_str());
+    if (token == 0) return Invalid("architecture", name);
+    if (const int done = seccomp_arch_add(context, token); done != 0 && done != -EEXIST) {
+      return Error::FromErrno(-done, "seccomp profile: add architecture ", name);
+    }
+  }
+  return {};
+}
+
+Result<> AddRule(scmp_filter_ctx context, const SeccompRule& rule, uint32_t default_action) {
+  ASSIGN_OR_RETURN(const uint32_t action, ActionOf(rule.action, rule.errno_ret));
+  if (action == default_action) return {};  // libseccomp refuses a rule that changes nothing
+  std::vector<scmp_arg_cmp> arguments;
+  for (const SeccompArgument& argument : rule.args) {
+    ASSIGN_OR_RETURN(const scmp_compare compare, OperatorOf(argument.op));
+    if (argument.index > 5) return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: argument index over 5");
+    arguments.push_back({argument.index, compare, argument.value, argument.value_two});
+  }
+  for (const std::string& name : rule.names) {
+    const int number = seccomp_syscall_resolve_name(name.c_str());
+    if (number == __NR_SCMP_ERROR) continue;
+    const int done = seccomp_rule_add_array(context, action, number, static_cast<unsigned>(arguments.size()),
+                                            arguments.data());
+    if (done != 0 && done != -EEXIST) {
+      Error error = Error::FromErrno(-done, "seccomp profile: rule for ", name);
+      return done == -EINVAL ? std::move(error).WithCode(ErrorCode::kInvalidArgument) : std::move(error);
+    }
+  }
+  return {};
+}
+
+// libseccomp writes the program to a descriptor only.
+Result<SeccompFilter> Export(scmp_filter_ctx context) {
+  const UniqueFd file(::memfd_create("seccomp", MFD_CLOEXEC));
+  if (!file.valid()) return Error::Errno("memfd_create seccomp");
+  if (const int done = seccomp_export_bpf(context, file.get()); done != 0) {
+    return Error::FromErrno(-done, "seccomp profile: export");
+  }
+  if (::lseek(file.get(), 0, SEEK_SET) != 0) return Error::Errno("lseek seccomp");
+  ASSIGN_OR_RETURN(const std::string program, ReadAll(file.get()), "seccomp");
+  std::vector<uint64_t> instructions(program.size() / sizeof(uint64_t));
+  if (instructions.empty() || instructions.size() > 0xffff) {
+    return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: compiles to ",
+                       std::to_string(instructions.size()), " instructions");
+  }
+  std::memcpy(instructions.data(), program.data(), instructions.size() * sizeof(uint64_t));
+  return std::make_shared<const std::vector<uint64_t>>(std::move(instructions));
+}
+
+// Two profiles with the same key compile to the same filter.
+std::string KeyOf(const Seccomp& profile) {
+  std::string key = profile.default_action + '\n' + std::to_string(profile.default_errno_ret.value_or(EPERM)) + '\n';
+  for (const std::string& name : profile.architectures) key += name + ' ';
+  for (const SeccompRule& rule : profile.rules) {
+    key += '\n' + rule.action + ' ' + std::to_string(rule.errno_ret.value_or(EPERM));
+    for (const std::string& name : rule.names) key += ' ' + name;
+    for (const SeccompArgument& a : rule.args) {
+      key += ' ' + a.op + ' ' + std::to_string(a.index) + ' ' + std::to_string(a.value) + ' ' + std::to_string(a.value_two);
+    }
+  }
+  return key;
+}
+
+}  // namespace
+
+Result<SeccompFilter> CompileSeccomp(const Seccomp& profile) {
+  ASSIGN_OR_RETURN(const uint32_t fallback, ActionOf(profile.default_action, profile.default_errno_ret));
+  const Context context(seccomp_init(fallback));
+  if (context == nullptr) return Error::Make(ErrorCode::kInternal, "seccomp_init");
+  // The daemon decides about no_new_privs, not the library; a call made by another ABI is an error for
+  // that call, not death, unless the profile names the ABI; a binary tree keeps the filter's cost flat.
+  (void)seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_NNP, 0);
+  (void)seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
+  (void)seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  RETURN_IF_ERROR(AddArchitectures(context.get(), profile.architectures));
+  for (const SeccompRule& rule : profile.rules) RETURN_IF_ERROR(AddRule(context.get(), rule, fallback));
+  return Export(context.get());
+}
+
+Result<SeccompFilter> SeccompCache::Get(const Seccomp& profile) {
+  const std::string key = KeyOf(profile);
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = filters_.find(key); found != filters_.end()) return found->second;
+  }
+  ASSIGN_OR_RETURN(SeccompFilter filter, CompileSeccomp(profile));
+  const std::lock_guard lock(mutex_);
+  return filters_.emplace(key, std::move(filter)).first->second;
+}
+
+}  // namespace fermata::runtime

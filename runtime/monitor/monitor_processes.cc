@@ -1,0 +1,366 @@
+// The processes of a monitor: starting, reading what they write, reaping.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "runtime/base/file.h"
+#include "runtime/base/pidfd.h"
+#include "runtime/monitor/control_group.h"
+#include "runtime/monitor/exit_record.h"
+#include "runtime/monitor/monitor.h"
+
+namespace fermata::runtime {
+namespace {
+
+constexpr size_t kReadBytes = size_t{32} << 10;
+
+// The plan of a message, copied to where it is aligned and lives as long as the clone needs it.
+Result<std::vector<std::byte>> TakePlan(const MessageReader& message, std::vector<UniqueFd>& fds) {
+  std::string data(message.Bytes(Tag::kPlan));
+  if (message.Has(Tag::kPlanInFd)) {
+    if (fds.empty()) return Error::FromErrno(EINVAL, "launch plan: no file");
+    const UniqueFd file = std::move(fds.back());
+    fds.pop_back();
+    if (::lseek(file.get(), 0, SEEK_SET) != 0) return Error::Errno("launch plan: seek");
+    ASSIGN_OR_RETURN(data, ReadAll(file.get(), kMaxPlanBytes), "launch plan");
+  }
+  std::vector<std::byte> plan(data.size());
+  std::memcpy(plan.data(), data.data(), data.size());
+  if (!ValidatePlan(plan)) return Error::FromErrno(EINVAL, "launch plan");
+  return plan;
+}
+
+int ExitCodeOf(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
+
+}  // namespace
+
+void Monitor::StartPause(const MessageReader& message, std::vector<UniqueFd> fds) {
+  auto plan = TakePlan(message, fds);
+  if (!plan) return ReplyError(message.request_id(), plan.error());
+  if (pause_made_ || fds.empty()) return ReplyError(message.request_id(), Error::FromErrno(EINVAL, "start pause"));
+  pause_cgroup_ = std::move(fds.front());
+  const LaunchFds launch{pause_cgroup_.get(), -1, fds_.program.get(), own_pid_ns_.get(), null_.get(), false};
+  if (auto made = pause_.Launch(PlanView(*plan), launch, false); !made) {
+    return ReplyError(message.request_id(), made.error());
+  }
+  pause_made_ = true;
+  pause_request_ = message.request_id();
+  (void)loop_.Add(pause_.report(), EPOLLIN, [this](uint32_t) { OnPauseReport(); });
+}
+
+void Monitor::OnPauseReport() {
+  if (!pause_.ReadReport()) return;
+  loop_.Remove(pause_.report());
+  pause_.CloseReport();
+  if (pause_.failed()) return ReplyFailure(pause_request_, pause_.failure());
+  MessageWriter reply(MessageType::kReply, pause_request_);
+  reply.Add(Tag::kPid, static_cast<uint64_t>(pause_.pid()));
+  if (const auto start = ProcessStartTime(pause_.pid())) reply.Add(Tag::kStartTime, *start);
+  Send(reply.Finish());
+}
+
+void Monitor::StartContainer(const MessageReader& message, std::vector<UniqueFd> fds) {
+  const uint64_t request = message.request_id();
+  auto plan = TakePlan(message, fds);
+  if (!plan) return ReplyError(request, plan.error());
+  const std::string id(message.Bytes(Tag::kId));
+  if (fds.empty() || id.empty() || FindContainer(id) != nullptr || stopping_ || !pause_made_) {
+    return ReplyError(request, Error::FromErrno(EINVAL, "start container"));
+  }
+  auto container = std::make_unique<Container>();
+  container->id = id;
+  container->start_request = request;
+  container->cgroup = std::move(fds[0]);
+  if (fds.size() > 1) container->log = LogWriter(std::move(fds[1]));
+  if (auto events = OpenGroupEvents(container->cgroup.get())) container->cgroup_events = std::move(*events);
+  const LaunchFds launch{container->cgroup.get(), pause_.pidfd(), -1, own_pid_ns_.get(), null_.get(),
+                         message.Number(Tag::kWantStdin) != 0};
+  if (auto made = container->child.Launch(PlanView(*plan), launch, true); !made) {
+    return ReplyError(request, made.error());
+  }
+  Container& added = *containers_.emplace(id, std::move(container)).first->second;
+  (void)loop_.Add(added.child.report(), EPOLLIN, [this, &added](uint32_t) { OnContainerReport(added); });
+  for (size_t stream = 0; stream < 2; ++stream) {
+    (void)loop_.Add(added.child.output(stream), EPOLLIN,
+                    [this, &added, stream](uint32_t) { OnContainerOutput(added, stream); });
+  }
+}
+
+void Monitor::OnContainerReport(Container& container) {
+  if (container.child.report() < 0 || !container.child.ReadReport()) return;
+  loop_.Remove(container.child.report());
+  container.child.CloseReport();
+  if (container.child.failed()) {
+    ReplyFailure(container.start_request, container.child.failure());
+    return;  // it ends with 127; OnReaped drops the entry
+  }
+  MessageWriter reply(MessageType::kReply, container.start_request);
+  reply.Add(Tag::kPid, static_cast<uint64_t>(container.child.pid()))
+      .Add(Tag::kStartedAt, static_cast<uint64_t>(container.child.started_at_ns()));
+  Send(reply.Finish());
+}
+
+void Monitor::OnContainerOutput(Container& container, size_t stream) {
+  const ssize_t count = ::read(container.child.output(stream), buffer_.data(), kReadBytes);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (count <= 0) return CloseContainerOutput(container, stream);
+  container.log.Write(static_cast<Stream>(stream), {buffer_.data(), static_cast<size_t>(count)});
+}
+
+void Monitor::CloseContainerOutput(Container& container, size_t stream) {
+  if (container.child.output(stream) < 0) return;
+  loop_.Remove(container.child.output(stream));
+  container.child.CloseOutput(stream);
+  container.log.End(static_cast<Stream>(stream));
+}
+
+void Monitor::StartExec(const MessageReader& message, std::vector<UniqueFd> fds) {
+  const uint64_t request = message.request_id();
+  auto plan = TakePlan(message, fds);
+  if (!plan) return ReplyError(request, plan.error());
+  Container* container = FindContainer(message.Bytes(Tag::kId));
+  if (container == nullptr || container->child.state() != Child::State::kRunning) {
+    return ReplyError(request, Error::FromErrno(ESRCH, "container is not running"));
+  }
+  auto exec = std::make_unique<Exec>();
+  exec->id = message.Number(Tag::kExecId);
+  exec->request = request;
+  exec->cgroup_name = "exec-" + std::to_string(exec->id);
+  exec->parent_cgroup.Reset(::fcntl(container->cgroup.get(), F_DUPFD_CLOEXEC, 0));
+  auto group = MakeDirectories(container->cgroup.get(), exec->cgroup_name);
+  if (!group) return ReplyError(request, group.error());
+  exec->cgroup = std::move(*group);
+  const LaunchFds launch{exec->cgroup.get(), container->child.pidfd(), -1, own_pid_ns_.get(), null_.get(), false};
+  if (auto made = exec->child.Launch(PlanView(*plan), launch, true); !made) {
+    RemoveExecGroup(*exec);
+    return ReplyError(request, made.error());
+  }
+  Exec& added = *execs_.emplace(exec->id, std::move(exec)).first->second;
+  (void)loop_.Add(added.child.report(), EPOLLIN, [this, &added](uint32_t) { OnExecReport(added); });
+  if (queue_.empty()) {
+    for (size_t stream = 0; stream < 2; ++stream) {
+      (void)loop_.Add(added.child.output(stream), EPOLLIN, [this, &added, stream](uint32_t) { ForwardExecOutput(added, stream); });
+    }
+  }
+}
+
+void Monitor::OnExecReport(Exec& exec) {
+  if (exec.child.report() < 0 || !exec.child.ReadReport()) return;
+  loop_.Remove(exec.child.report());
+  exec.child.CloseReport();
+  if (exec.child.failed()) return ReplyFailure(exec.request, exec.child.failure());
+  MessageWriter reply(MessageType::kReply, exec.request);
+  Send(reply.Add(Tag::kPid, static_cast<uint64_t>(exec.child.pid())).Finish());
+}
+
+// Passes on one piece of output; false when there is none now.
+bool Monitor::ForwardExecOutput(Exec& exec, size_t stream) {
+  const ssize_t count = ::read(exec.child.output(stream), buffer_.data(), kReadBytes);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (count <= 0) {
+    CloseExecOutput(exec, stream);
+    return false;
+  }
+  if (exec.closed) return true;
+  MessageWriter output(MessageType::kExecOutput, 0);
+  Send(output.Add(Tag::kExecId, exec.id)
+           .Add(Tag::kStream, stream + 1)
+           .Add(Tag::kData, std::string_view(buffer_.data(), static_cast<size_t>(count)))
+           .Finish());
+  return true;
+}
+
+// What the exec had written when it ended goes out before its exit code, unless the daemon reads too slowly.
+void Monitor::DrainExec(Exec& exec) {
+  for (size_t stream = 0; stream < 2; ++stream) {
+    while (queue_.empty() && exec.child.output(stream) >= 0 && ForwardExecOutput(exec, stream)) {
+    }
+  }
+}
+
+void Monitor::CloseExecOutput(Exec& exec, size_t stream) {
+  loop_.Remove(exec.child.output(stream));
+  exec.child.CloseOutput(stream);
+  if (exec.child.output(0) >= 0 || exec.child.output(1) >= 0 || !exec.reported) return;
+  Send(MessageWriter(MessageType::kExecEof, 0).Add(Tag::kExecId, exec.id).Finish());
+}
+
+void Monitor::SetExecReading(bool on) {
+  for (const auto& [id, exec] : execs_) {
+    for (size_t stream = 0; stream < 2; ++stream) {
+      const int fd = exec->child.output(stream);
+      if (fd < 0) continue;
+      loop_.Remove(fd);
+      if (on) {
+        (void)loop_.Add(fd, EPOLLIN, [this, e = exec.get(), stream](uint32_t) { ForwardExecOutput(*e, stream); });
+      }
+    }
+  }
+}
+
+void Monitor::OnChildSignal() {
+  signalfd_siginfo ignored;
+  while (::read(signals_.get(), &ignored, sizeof ignored) == sizeof ignored) {
+  }
+  // As subreaper and parent we may get any pid; one we do not know is an orphan of the pod.
+  for (;;) {
+    int status = 0;
+    const pid_t pid = ::waitpid(-1, &status, WNOHANG);
+    if (pid <= 0) break;
+    OnReaped(pid, status);
+  }
+  StopIfEmpty();
+}
+
+void Monitor::OnReaped(pid_t pid, int status) {
+  if (pause_made_ && pause_.pid() == pid) {
+    OnPauseReport();
+    pause_.SetExited(ExitCodeOf(status));
+    return OnPauseExit();
+  }
+  for (auto& [id, container] : containers_) {
+    if (container->child.pid() != pid) continue;
+    OnContainerReport(*container);            // a first stage ends here: the child is another process now
+    if (container->child.pid() != pid) return;
+    container->child.SetExited(ExitCodeOf(status));
+    return OnContainerExit(*container);
+  }
+  for (auto& [id, exec] : execs_) {
+    if (exec->child.pid() != pid) continue;
+    OnExecReport(*exec);
+    if (exec->child.pid() != pid) return;
+    exec->child.SetExited(ExitCodeOf(status));
+    return OnExecExit(*exec);
+  }
+}
+
+void Monitor::OnPauseExit() {
+  if (pause_.failed() || stopping_) return;
+  Send(MessageWriter(MessageType::kPauseExited, 0).Add(Tag::kExitCode, static_cast<uint64_t>(pause_.exit_code())).Finish());
+}
+
+// The first process has ended: what it left in its group goes too, then the log is completed, then it is told.
+void Monitor::OnContainerExit(Container& container) {
+  (void)KillGroup(container.cgroup.get());
+  const int events = container.cgroup_events.get();
+  if (events < 0 || !GroupPopulated(events)) return FinishContainer(container);
+  (void)loop_.Add(events, EPOLLPRI, [this, &container](uint32_t) {
+    if (GroupPopulated(container.cgroup_events.get())) return;
+    loop_.Remove(container.cgroup_events.get());
+    FinishContainer(container);
+    StopIfEmpty();
+  });
+  if (!GroupPopulated(events)) {  // it became empty before we listened
+    loop_.Remove(events);
+    FinishContainer(container);
+  }
+}
+
+void Monitor::FinishContainer(Container& container) {
+  for (size_t stream = 0; stream < 2; ++stream) {
+    // All writers in the group are gone; what another holder of the pipe writes later belongs to nobody.
+    for (;;) {
+      const ssize_t count = container.child.output(stream) < 0
+                                ? 0 : ::read(container.child.output(stream), buffer_.data(), kReadBytes);
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) break;
+      container.log.Write(static_cast<Stream>(stream), {buffer_.data(), static_cast<size_t>(count)});
+    }
+    CloseContainerOutput(container, stream);
+  }
+  container.finished = true;
+  const Child& child = container.child;
+  if (child.failed()) {  // never ran: no exit to record
+    containers_.erase(container.id);
+    return;
+  }
+  container.oom_killed = GroupHadOomKill(container.cgroup.get());
+  const ExitRecord record = MakeExitRecord(container.id, child.exit_code(), container.oom_killed,
+                                           child.started_at_ns(), child.finished_at_ns());
+  (void)WriteAll(fds_.exits.get(), {reinterpret_cast<const char*>(&record), sizeof record});
+  MessageWriter exited(MessageType::kExited, 0);
+  Send(exited.Add(Tag::kId, container.id).Add(Tag::kExitCode, static_cast<uint64_t>(child.exit_code()))
+           .Add(Tag::kOomKilled, uint64_t{container.oom_killed})
+           .Add(Tag::kStartedAt, static_cast<uint64_t>(child.started_at_ns()))
+           .Add(Tag::kFinishedAt, static_cast<uint64_t>(child.finished_at_ns())).Finish());
+}
+
+void Monitor::OnExecExit(Exec& exec) {
+  RemoveExecGroup(exec);
+  if (exec.closed || exec.child.failed()) return ForgetExec(exec.id);
+  DrainExec(exec);
+  exec.reported = true;
+  const bool eof = exec.child.output(0) < 0 && exec.child.output(1) < 0;
+  MessageWriter exited(MessageType::kExecExited, 0);
+  Send(exited.Add(Tag::kExecId, exec.id).Add(Tag::kExitCode, static_cast<uint64_t>(exec.child.exit_code()))
+           .Add(Tag::kEof, uint64_t{eof}).Finish());
+}
+
+// The group of an exec goes when it is empty; orphans may live on in it (design: they are not ours to kill).
+void Monitor::RemoveExecGroup(Exec& exec) {
+  if (!exec.cgroup.valid()) return;
+  const int removed = ::unlinkat(exec.parent_cgroup.get(), exec.cgroup_name.c_str(), AT_REMOVEDIR);
+  if (removed != 0 && errno == EBUSY) return LingerExecGroup(exec);
+  exec.cgroup.Reset();
+}
+
+void Monitor::LingerExecGroup(Exec& exec) {
+  auto events = OpenGroupEvents(exec.cgroup.get());
+  if (!events) return;
+  exec.cgroup.Reset();
+  const int fd = events->get();
+  lingering_[fd] = {UniqueFd(::fcntl(exec.parent_cgroup.get(), F_DUPFD_CLOEXEC, 0)), exec.cgroup_name, std::move(*events)};
+  const auto remove_if_empty = [this, fd](uint32_t) {
+    const Lingering& group = lingering_[fd];
+    if (GroupPopulated(fd)) return;
+    loop_.Remove(fd);
+    (void)::unlinkat(group.parent_cgroup.get(), group.name.c_str(), AT_REMOVEDIR);
+    lingering_.erase(fd);
+  };
+  (void)loop_.Add(fd, EPOLLPRI, remove_if_empty);
+  remove_if_empty(0);  // it may have become empty before we listened
+}
+
+void Monitor::CloseExec(uint64_t id) {
+  Exec* exec = FindExec(id);
+  if (exec == nullptr) return;
+  exec->closed = true;
+  if (exec->child.state() == Child::State::kExited) ForgetExec(id);
+}
+
+void Monitor::ForgetExec(uint64_t id) {
+  Exec* exec = FindExec(id);
+  if (exec == nullptr) return;
+  for (size_t stream = 0; stream < 2; ++stream) loop_.Remove(exec->child.output(stream));
+  loop_.Remove(exec->child.report());
+  execs_.erase(id);
+}
+
+void Monitor::KillAll() {
+  stopping_ = true;
+  for (const auto& [id, container] : containers_) (void)KillGroup(container->cgroup.get());
+  if (pause_made_ && pause_.state() != Child::State::kExited) {
+    (void)KillGroup(pause_cgroup_.get());
+    (void)::syscall(SYS_pidfd_send_signal, pause_.pidfd(), SIGKILL, nullptr, 0);
+  }
+  StopIfEmpty();
+}
+
+void Monitor::StopIfEmpty() {
+  if (!stopping_ || stop_request_ == 0) return;
+  if (pause_made_ && pause_.state() != Child::State::kExited) return;
+  for (const auto& [id, container] : containers_) {
+    if (!container->finished) return;
+  }
+  Reply(stop_request_);
+  stop_request_ = 0;
+}
+
+}  // namespace fermata::runtime

@@ -1,0 +1,120 @@
+// The OCI runtime specification 1.2 (config.json) as plain values, as far as this engine honours it.
+// No behaviour: spec_json.h reads and writes the JSON form, runtime/launch turns a Spec into a plan.
+// Source: github.com/opencontainers/runtime-spec, config.md and config-linux.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fermata::runtime {
+
+struct Capabilities {  // names with the prefix CAP_
+  std::vector<std::string> bounding, effective, inheritable, permitted, ambient;
+  bool operator==(const Capabilities&) const = default;
+};
+
+struct Rlimit {
+  std::string type;  // RLIMIT_NOFILE, ...
+  uint64_t soft = 0;
+  uint64_t hard = 0;
+  bool operator==(const Rlimit&) const = default;
+};
+
+struct User {
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  std::optional<uint32_t> umask;
+  std::vector<uint32_t> additional_gids;
+  bool operator==(const User&) const = default;
+};
+
+struct Process {
+  bool terminal = false;
+  User user;
+  std::vector<std::string> args;
+  std::vector<std::string> env;  // NAME=value
+  std::string cwd = "/";
+  Capabilities capabilities;
+  std::vector<Rlimit> rlimits;
+  bool no_new_privileges = false;
+  std::optional<int> oom_score_adj;
+  bool operator==(const Process&) const = default;
+};
+
+struct Mount {
+  std::string destination;  // absolute, in the container
+  std::string type;         // bind, proc, sysfs, tmpfs, devpts, mqueue, cgroup
+  std::string source;       // bind: path on the host
+  std::vector<std::string> options;
+  bool operator==(const Mount&) const = default;
+};
+
+struct Namespace {
+  std::string type;  // pid network ipc uts mount cgroup user time
+  std::string path;  // empty: a new one
+  bool operator==(const Namespace&) const = default;
+};
+
+struct Device {
+  std::string path;
+  char type = 'c';
+  int64_t major = 0;
+  int64_t minor = 0;
+  uint32_t mode = 0666;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  bool operator==(const Device&) const = default;
+};
+
+struct SeccompArgument {
+  uint32_t index = 0;
+  uint64_t value = 0;
+  uint64_t value_two = 0;
+  std::string op;  // SCMP_CMP_EQ, ...
+  bool operator==(const SeccompArgument&) const = default;
+};
+
+struct SeccompRule {
+  std::vector<std::string> names;
+  std::string action;  // SCMP_ACT_ALLOW, ...
+  std::optional<uint32_t> errno_ret;
+  std::vector<SeccompArgument> args;  // all must hold
+  bool operator==(const SeccompRule&) const = default;
+};
+
+struct Seccomp {
+  std::string default_action;
+  std::optional<uint32_t> default_errno_ret;
+  std::vector<std::string> architectures;  // SCMP_ARCH_X86_64, ...; empty: the machine's own
+  std::vector<SeccompRule> rules;
+  bool operator==(const Seccomp&) const = default;
+};
+
+struct Linux {
+  std::vector<Namespace> namespaces;
+  std::vector<Device> devices;
+  std::map<std::string, std::string> sysctl;
+  std::string cgroups_path;
+  std::string rootfs_propagation;  // private, slave, shared, unbindable; empty: private
+  std::optional<Seccomp> seccomp;
+  std::vector<std::string> masked_paths;
+  std::vector<std::string> readonly_paths;
+  bool operator==(const Linux&) const = default;
+};
+
+struct Spec {
+  std::string oci_version = "1.2.0";
+  Process process;
+  std::string root_path = "rootfs";
+  bool root_readonly = false;
+  std::string hostname;
+  std::vector<Mount> mounts;
+  std::map<std::string, std::string> annotations;
+  Linux linux;
+  bool operator==(const Spec&) const = default;
+};
+
+}  // namespace fermata::runtime

@@ -1,0 +1,233 @@
+#include "runtime/spec/spec_json.h"
+
+#include <set>
+#include <stdexcept>
+
+#include "runtime/base/json.h"
+
+// `linux` is a macro of GNU compilers outside strict mode; we compile strictly, the field may be called so.
+
+namespace fermata::runtime {
+namespace {
+
+using Strings = std::vector<std::string>;
+using StringMap = std::map<std::string, std::string>;
+
+Error Invalid(const std::string& where, const std::string& why) {
+  return Error::Make(ErrorCode::kInvalidArgument, "config.json: ", where, ": ", why);
+}
+
+template <typename T>
+T Get(const Json& object, const char* key, T otherwise = {}) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? otherwise : found->get<T>();
+}
+
+template <typename T>
+std::optional<T> GetOptional(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null()) return std::nullopt;
+  return found->get<T>();
+}
+
+const Json& Child(const Json& object, const char* key) {
+  static const Json kEmpty = Json::object();
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? kEmpty : *found;
+}
+
+// Refuses keys outside `known`.
+Result<> OnlyKnown(const Json& object, const std::string& where, const std::set<std::string>& known) {
+  if (!object.is_object()) return Invalid(where, "must be an object");
+  for (const auto& [key, value] : object.items()) {
+    if (!known.contains(key)) return Invalid(where + "." + key, "is not supported");
+  }
+  return {};
+}
+
+Capabilities ReadCapabilities(const Json& json) {
+  return {Get<Strings>(json, "bounding"), Get<Strings>(json, "effective"), Get<Strings>(json, "inheritable"),
+          Get<Strings>(json, "permitted"), Get<Strings>(json, "ambient")};
+}
+
+Result<Process> ReadProcess(const Json& json) {
+  RETURN_IF_ERROR(OnlyKnown(json, "process",
+                            {"terminal", "consoleSize", "user", "args", "env", "cwd", "capabilities", "rlimits",
+                             "noNewPrivileges", "oomScoreAdj", "apparmorProfile", "selinuxLabel"}));
+  for (const char* label : {"apparmorProfile", "selinuxLabel"}) {
+    if (!Get<std::string>(json, label).empty()) return Invalid(std::string("process.") + label, "is not supported");
+  }
+  Process process;
+  process.terminal = Get<bool>(json, "terminal");
+  const Json& user = Child(json, "user");
+  process.user = {Get<uint32_t>(user, "uid"), Get<uint32_t>(user, "gid"), GetOptional<uint32_t>(user, "umask"),
+                  Get<std::vector<uint32_t>>(user, "additionalGids")};
+  process.args = Get<Strings>(json, "args");
+  process.env = Get<Strings>(json, "env");
+  process.cwd = Get<std::string>(json, "cwd", "/");
+  process.capabilities = ReadCapabilities(Child(json, "capabilities"));
+  for (const Json& limit : Child(json, "rlimits")) {
+    process.rlimits.push_back({limit.at("type"), limit.at("soft"), limit.at("hard")});
+  }
+  process.no_new_privileges = Get<bool>(json, "noNewPrivileges");
+  process.oom_score_adj = GetOptional<int>(json, "oomScoreAdj");
+  if (process.args.empty()) return Invalid("process.args", "must not be empty");
+  if (!process.cwd.starts_with('/')) return Invalid("process.cwd", "must be absolute");
+  return process;
+}
+
+Seccomp ReadSeccomp(const Json& json) {
+  Seccomp seccomp;
+  seccomp.default_action = json.at("defaultAction");
+  seccomp.default_errno_ret = GetOptional<uint32_t>(json, "defaultErrnoRet");
+  seccomp.architectures = Get<Strings>(json, "architectures");
+  for (const Json& rule : Child(json, "syscalls")) {
+    SeccompRule& added = seccomp.rules.emplace_back();
+    added.names = rule.at("names").get<Strings>();
+    added.action = rule.at("action");
+    added.errno_ret = GetOptional<uint32_t>(rule, "errnoRet");
+    for (const Json& argument : Child(rule, "args")) {
+      added.args.push_back({argument.at("index"), argument.at("value"), Get<uint64_t>(argument, "valueTwo"),
+                            argument.at("op")});
+    }
+  }
+  return seccomp;
+}
+
+Result<Linux> ReadLinux(const Json& json) {
+  RETURN_IF_ERROR(OnlyKnown(json, "linux",
+                            {"namespaces", "devices", "sysctl", "cgroupsPath", "rootfsPropagation", "seccomp",
+                             "maskedPaths", "readonlyPaths", "resources"}));
+  Linux result;
+  for (const Json& entry : Child(json, "namespaces")) {
+    result.namespaces.push_back({entry.at("type"), Get<std::string>(entry, "path")});
+  }
+  for (const Json& entry : Child(json, "devices")) {
+    const auto type = entry.at("type").get<std::string>();
+    if (type.size() != 1) return Invalid("linux.devices", "type must be one of c, b, u, p");
+    result.devices.push_back({entry.at("path"), type[0], Get<int64_t>(entry, "major"), Get<int64_t>(entry, "minor"),
+                              Get<uint32_t>(entry, "fileMode", 0666), Get<uint32_t>(entry, "uid"),
+                              Get<uint32_t>(entry, "gid")});
+  }
+  result.sysctl = Get<StringMap>(json, "sysctl");
+  result.cgroups_path = Get<std::string>(json, "cgroupsPath");
+  result.rootfs_propagation = Get<std::string>(json, "rootfsPropagation");
+  if (json.contains("seccomp")) result.seccomp = ReadSeccomp(json.at("seccomp"));
+  result.masked_paths = Get<Strings>(json, "maskedPaths");
+  result.readonly_paths = Get<Strings>(json, "readonlyPaths");
+  return result;
+}
+
+Result<Spec> ReadSpec(const Json& json) {
+  RETURN_IF_ERROR(OnlyKnown(json, "config.json",
+                            {"ociVersion", "process", "root", "hostname", "mounts", "annotations", "linux"}));
+  Spec spec;
+  spec.oci_version = json.at("ociVersion");
+  if (!spec.oci_version.starts_with("1.")) return Invalid("ociVersion", "is " + spec.oci_version + ", must be 1.x");
+  ASSIGN_OR_RETURN(spec.process, ReadProcess(Child(json, "process")));
+  spec.root_path = json.at("root").at("path");
+  spec.root_readonly = Get<bool>(json.at("root"), "readonly");
+  spec.hostname = Get<std::string>(json, "hostname");
+  for (const Json& mount : Child(json, "mounts")) {
+    spec.mounts.push_back({mount.at("destination"), Get<std::string>(mount, "type"), Get<std::string>(mount, "source"),
+                           Get<Strings>(mount, "options")});
+  }
+  spec.annotations = Get<StringMap>(json, "annotations");
+  ASSIGN_OR_RETURN(spec.linux, ReadLinux(Child(json, "linux")));
+  return spec;
+}
+
+Json CapabilitiesJson(const Capabilities& sets) {
+  return {{"bounding", sets.bounding},
+          {"effective", sets.effective},
+          {"inheritable", sets.inheritable},
+          {"permitted", sets.permitted},
+          {"ambient", sets.ambient}};
+}
+
+Json ProcessJson(const Process& process) {
+  Json user = {{"uid", process.user.uid}, {"gid", process.user.gid}};
+  if (process.user.umask) user["umask"] = *process.user.umask;
+  if (!process.user.additional_gids.empty()) user["additionalGids"] = process.user.additional_gids;
+  Json json = {{"terminal", process.terminal}, {"user", user}, {"args", process.args}, {"env", process.env},
+               {"cwd", process.cwd}, {"capabilities", CapabilitiesJson(process.capabilities)},
+               {"noNewPrivileges", process.no_new_privileges}};
+  for (const Rlimit& limit : process.rlimits) {
+    json["rlimits"].push_back({{"type", limit.type}, {"soft", limit.soft}, {"hard", limit.hard}});
+  }
+  if (process.oom_score_adj) json["oomScoreAdj"] = *process.oom_score_adj;
+  return json;
+}
+
+Json SeccompJson(const Seccomp& seccomp) {
+  Json json = {{"defaultAction", seccomp.default_action}, {"syscalls", Json::array()}};
+  if (seccomp.default_errno_ret) json["defaultErrnoRet"] = *seccomp.default_errno_ret;
+  if (!seccomp.architectures.empty()) json["architectures"] = seccomp.architectures;
+  for (const SeccompRule& rule : seccomp.rules) {
+    Json entry = {{"names", rule.names}, {"action", rule.action}};
+    if (rule.errno_ret) entry["errnoRet"] = *rule.errno_ret;
+    for (const SeccompArgument& argument : rule.args) {
+      entry["args"].push_back({{"index", argument.index}, {"value", argument.value}, {"valueTwo", argument.value_two},
+                               {"op", argument.op}});
+    }
+    json["syscalls"].push_back(std::move(entry));
+  }
+  return json;
+}
+
+Json LinuxJson(const Linux& linux_part) {
+  Json json = {{"namespaces", Json::array()}};
+  for (const Namespace& entry : linux_part.namespaces) {
+    Json item = {{"type", entry.type}};
+    if (!entry.path.empty()) item["path"] = entry.path;
+    json["namespaces"].push_back(std::move(item));
+  }
+  for (const Device& device : linux_part.devices) {
+    json["devices"].push_back({{"path", device.path}, {"type", std::string(1, device.type)}, {"major", device.major},
+                               {"minor", device.minor}, {"fileMode", device.mode}, {"uid", device.uid},
+                               {"gid", device.gid}});
+  }
+  if (!linux_part.sysctl.empty()) json["sysctl"] = linux_part.sysctl;
+  if (!linux_part.cgroups_path.empty()) json["cgroupsPath"] = linux_part.cgroups_path;
+  if (!linux_part.rootfs_propagation.empty()) json["rootfsPropagation"] = linux_part.rootfs_propagation;
+  if (linux_part.seccomp) json["seccomp"] = SeccompJson(*linux_part.seccomp);
+  if (!linux_part.masked_paths.empty()) json["maskedPaths"] = linux_part.masked_paths;
+  if (!linux_part.readonly_paths.empty()) json["readonlyPaths"] = linux_part.readonly_paths;
+  return json;
+}
+
+// A Result inside the Result of ReadJson, made one.
+template <typename T>
+Result<T> Flatten(Result<Result<T>> nested) {
+  if (!nested) return std::move(nested).error();
+  return std::move(nested).value();
+}
+
+}  // namespace
+
+Result<Spec> SpecFromJson(std::string_view text) {
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text, "config.json"));
+  return Flatten(ReadJson("config.json", [&] { return ReadSpec(json); }));
+}
+
+Result<Seccomp> SeccompFromJson(std::string_view text) {
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text, "seccomp profile"));
+  return ReadJson("seccomp profile", [&] { return ReadSeccomp(json); });
+}
+
+std::string SpecToJson(const Spec& spec) {
+  Json json = {{"ociVersion", spec.oci_version},
+               {"process", ProcessJson(spec.process)},
+               {"root", {{"path", spec.root_path}, {"readonly", spec.root_readonly}}},
+               {"mounts", Json::array()},
+               {"linux", LinuxJson(spec.linux)}};
+  if (!spec.hostname.empty()) json["hostname"] = spec.hostname;
+  for (const Mount& mount : spec.mounts) {
+    json["mounts"].push_back({{"destination", mount.destination}, {"type", mount.type}, {"source", mount.source},
+                              {"options", mount.options}});
+  }
+  if (!spec.annotations.empty()) json["annotations"] = spec.annotations;
+  return json.dump();
+}
+
+}  // namespace fermata::runtime
