@@ -13,8 +13,9 @@ namespace {
 
 constexpr int kReportFd = 3;
 constexpr int kJoinFd = 4;
-constexpr int kProgramFd = 5;
-constexpr int kFirstSlotFd = 6;
+constexpr int kPidJoinFd = 5;
+constexpr int kProgramFd = 6;
+constexpr int kFirstSlotFd = 7;
 constexpr int kOutOfTheWay = 512;  // above every number that is about to be assigned
 constexpr int kSignalCount = 64;
 constexpr size_t kMaxStrings = size_t{64} << 10;
@@ -28,13 +29,14 @@ constexpr size_t kMaxStrings = size_t{64} << 10;
 
 // Gives the descriptors their numbers and closes everything else that came from the monitor.
 bool PlaceFds(const ChildFds& fds) noexcept {
-  const int given[6] = {fds.standard[0], fds.standard[1], fds.standard[2], fds.report, fds.join, fds.program};
-  int moved[6];
-  for (int i = 0; i < 6; ++i) {
+  const int given[kFirstSlotFd] = {fds.standard[0], fds.standard[1], fds.standard[2], fds.report,
+                                   fds.join,        fds.pid_join,    fds.program};
+  int moved[kFirstSlotFd];
+  for (int i = 0; i < kFirstSlotFd; ++i) {
     moved[i] = given[i] < 0 ? -1 : ::fcntl(given[i], F_DUPFD_CLOEXEC, kOutOfTheWay);
     if (given[i] >= 0 && moved[i] < 0) return false;
   }
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < kFirstSlotFd; ++i) {
     const int flags = i < kReportFd ? 0 : O_CLOEXEC;
     if (moved[i] < 0) {
       ::close(i);
@@ -103,6 +105,7 @@ void RunChild(const PlanView& plan, const ChildFds& fds) noexcept {
   ChildState state{plan, {}, kReportFd};
   for (int& slot : state.slots) slot = -1;
   state.slots[kJoinSlot] = fds.join < 0 ? -1 : kJoinFd;
+  state.slots[kPidSlot] = fds.pid_join < 0 ? -1 : kPidJoinFd;
 
   uint32_t index = 0;
   for (const PlanStep& step : plan.steps()) {

@@ -14,6 +14,7 @@ struct ChildFds {
   int standard[3] = {-1, -1, -1};  // become 0, 1, 2
   int report = -1;                 // write end; end of file at the reader = the program runs
   int join = -1;                   // pidfd for kJoinSlot
+  int pid_join = -1;               // pidfd for kPidSlot
   int program = -1;                // executed when the plan names no candidates (pause)
 };
 

@@ -11,9 +11,9 @@
 namespace fermata::runtime {
 namespace {
 
-void AddJoin(PlanBuilder& plan, uint64_t namespaces, std::string_view label) {
+void AddJoin(PlanBuilder& plan, uint64_t namespaces, std::string_view label, int16_t slot = kJoinSlot) {
   PlanStep& step = plan.Add(Op::kSetns, label);
-  step.fd = kJoinSlot;
+  step.fd = slot;
   step.a = namespaces;
 }
 
@@ -118,7 +118,7 @@ Result<LaunchPlan> PlanContainer(const ContainerLaunch& launch) {
   plan.Add(Op::kUnshare, "make mount and cgroup namespace").a = CLONE_NEWNS | CLONE_NEWCGROUP;
   RETURN_IF_ERROR(mounts.AttachMounts());
   mounts.EnterRoot();
-  if (second_stage) AddJoin(plan, CLONE_NEWPID, "join the pod's PID namespace");
+  if (second_stage) AddJoin(plan, CLONE_NEWPID, "join the pod's PID namespace", kPidSlot);
   RETURN_IF_ERROR(AddIdentitySteps(plan, launch.spec.process, launch.seccomp, second_stage));
   return plan.Finish();
 }

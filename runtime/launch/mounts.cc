@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace fermata::runtime {
 namespace {
@@ -214,8 +215,16 @@ void MountPlanner::FillDev(int16_t dev) {
   for (const DefaultDevice& device : kDefaultDevices) {
     add_node(device.name, S_IFCHR, 0666, makedev(device.major, device.minor), 0);
   }
+  std::set<std::string> directories;
   for (const Device& device : launch_.spec.linux.devices) {
-    if (!device.path.starts_with("/dev/") || device.path.find('/', 5) != std::string::npos) continue;
+    if (!device.path.starts_with("/dev/")) continue;
+    for (size_t slash = device.path.find('/', 5); slash != std::string::npos; slash = device.path.find('/', slash + 1)) {
+      if (!directories.insert(device.path.substr(5, slash - 5)).second) continue;
+      PlanStep& make = plan_.Add(Op::kMakeDirectory, "make " + device.path.substr(0, slash));
+      make.fd = dev;
+      make.text = plan_.Text(device.path.substr(5, slash - 5));
+      make.a = 0755;
+    }
     const mode_t type = device.type == 'b' ? S_IFBLK : device.type == 'p' ? S_IFIFO : S_IFCHR;
     add_node(device.path.substr(5), type, device.mode,
              makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor)),

@@ -72,7 +72,8 @@ enum TargetKind : uint64_t { kTargetDirectory = 0, kTargetFile = 1, kTargetLikeS
 
 inline constexpr int16_t kNoSlot = -1;
 inline constexpr int16_t kJoinSlot = 0;    // pidfd of the process whose namespaces are joined
-inline constexpr int16_t kFirstFreeSlot = 1;
+inline constexpr int16_t kPidSlot = 1;     // pidfd of the process whose PID namespace is joined
+inline constexpr int16_t kFirstFreeSlot = 2;
 inline constexpr int16_t kMaxSlots = 256;
 inline constexpr uint32_t kNoText = ~0U;
 
@@ -100,7 +101,7 @@ struct PlanHeader {
   uint32_t step_count = 0;
   uint32_t byte_count = 0;
   uint64_t clone_flags = 0;        // CLONE_NEW* of the clone3
-  uint32_t join_pid_namespace = 0; // 1: born in the PID namespace of the join process
+  uint32_t join_pid_namespace = 0; // 1: born in the PID namespace of the process in kPidSlot
   // What is executed: position of uint32_t[n] positions of texts. No candidates: the pause program.
   uint32_t candidates = kNoText;   // absolute paths, tried in order (PATH lookup inside the root)
   uint32_t candidate_count = 0;

@@ -62,10 +62,11 @@ Result<> Child::Launch(const PlanView& plan, const LaunchFds& fds, bool pipes) {
                             pipes ? output[1].write.get() : fds.null},
                            report.write.get(),
                            fds.join,
+                           fds.pid_join,
                            fds.program};
 
   const bool join_pid = plan.header().join_pid_namespace != 0;
-  if (join_pid) RETURN_IF_ERROR(SetChildPidNamespace(fds.join));
+  if (join_pid) RETURN_IF_ERROR(SetChildPidNamespace(fds.pid_join));
   auto cloned = ClonePlain({.flags = plan.header().clone_flags, .cgroup_fd = fds.cgroup});
   if (cloned && cloned->pid == 0) RunChild(plan, child_fds);
   // Without the way back every later CLONE_NEWPID would be refused; it cannot fail for our own namespace.

@@ -17,7 +17,8 @@ namespace fermata::runtime {
 // What a start needs besides the plan; the descriptors stay the caller's.
 struct LaunchFds {
   int cgroup = -1;       // born in this group
-  int join = -1;         // pidfd for kJoinSlot and the PID namespace
+  int join = -1;         // pidfd for kJoinSlot
+  int pid_join = -1;     // pidfd for kPidSlot and the PID namespace
   int program = -1;      // pause's sealed program
   int own_pid_ns = -1;   // the monitor's own PID namespace, to come back to
   int null = -1;         // /dev/null

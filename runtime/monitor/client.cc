@@ -152,13 +152,14 @@ Result<pid_t> MonitorClient::StartPause(const LaunchPlan& plan, int cgroup_fd) {
   return static_cast<pid_t>(MessageReader::Parse(data)->Number(Tag::kPid));
 }
 
-Result<StartedProcess> MonitorClient::StartContainer(const std::string& id, const LaunchPlan& plan, int cgroup_fd,
-                                                     int log_fd, bool want_stdin) {
+Result<StartedProcess> MonitorClient::StartContainer(const std::string& id, const LaunchPlan& plan,
+                                                     const ContainerStart& start) {
   const uint64_t request = NextId();
   MessageWriter message(MessageType::kStartContainer, request);
-  message.Add(Tag::kId, id).Add(Tag::kWantStdin, uint64_t{want_stdin});
-  std::vector<int> fds = {cgroup_fd};
-  if (log_fd >= 0) fds.push_back(log_fd);
+  message.Add(Tag::kId, id).Add(Tag::kWantStdin, uint64_t{start.want_stdin});
+  if (!start.pid_target.empty()) message.Add(Tag::kPidTarget, start.pid_target);
+  std::vector<int> fds = {start.cgroup_fd};
+  if (start.log_fd >= 0) fds.push_back(start.log_fd);
   ASSIGN_OR_RETURN(const std::string data, RequestWithPlan(message, request, std::move(fds), plan));
   const auto reply = MessageReader::Parse(data);
   return StartedProcess{static_cast<pid_t>(reply->Number(Tag::kPid)), static_cast<int64_t>(reply->Number(Tag::kStartedAt))};

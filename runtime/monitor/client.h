@@ -68,6 +68,13 @@ struct MonitorPrograms {
   UniqueFd pause;
 };
 
+struct ContainerStart {
+  int cgroup_fd = -1;
+  int log_fd = -1;         // -1: output is discarded
+  bool want_stdin = false;
+  std::string pid_target;  // the container whose PID namespace is joined; empty: pause's
+};
+
 class MonitorClient : public Readable, public std::enable_shared_from_this<MonitorClient> {
  public:
   using Duration = std::chrono::milliseconds;
@@ -80,9 +87,7 @@ class MonitorClient : public Readable, public std::enable_shared_from_this<Monit
   ~MonitorClient() override;
 
   Result<pid_t> StartPause(const LaunchPlan& plan, int cgroup_fd);
-  // log_fd -1: output is discarded.
-  Result<StartedProcess> StartContainer(const std::string& id, const LaunchPlan& plan, int cgroup_fd, int log_fd,
-                                        bool want_stdin);
+  Result<StartedProcess> StartContainer(const std::string& id, const LaunchPlan& plan, const ContainerStart& start);
   // Runs a program to its end. kDeadlineExceeded after `timeout` (0: none): then everything of it was killed.
   Result<ExecResult> Exec(const std::string& id, const LaunchPlan& plan, Duration timeout);
   Result<> Signal(const std::string& id, int signal);

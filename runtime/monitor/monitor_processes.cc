@@ -46,7 +46,8 @@ void Monitor::StartPause(const MessageReader& message, std::vector<UniqueFd> fds
   if (!plan) return ReplyError(message.request_id(), plan.error());
   if (pause_made_ || fds.empty()) return ReplyError(message.request_id(), Error::FromErrno(EINVAL, "start pause"));
   pause_cgroup_ = std::move(fds.front());
-  const LaunchFds launch{pause_cgroup_.get(), -1, fds_.program.get(), own_pid_ns_.get(), null_.get(), false};
+  const LaunchFds launch{.cgroup = pause_cgroup_.get(), .program = fds_.program.get(), .own_pid_ns = own_pid_ns_.get(),
+                         .null = null_.get()};
   if (auto made = pause_.Launch(PlanView(*plan), launch, false); !made) {
     return ReplyError(message.request_id(), made.error());
   }
@@ -71,7 +72,8 @@ void Monitor::StartContainer(const MessageReader& message, std::vector<UniqueFd>
   auto plan = TakePlan(message, fds);
   if (!plan) return ReplyError(request, plan.error());
   const std::string id(message.Bytes(Tag::kId));
-  if (fds.empty() || id.empty() || FindContainer(id) != nullptr || stopping_ || !pause_made_) {
+  if (fds.empty() || id.empty() || FindContainer(id) != nullptr || stopping_ || !pause_made_ ||
+      (message.Has(Tag::kPidTarget) && FindContainer(message.Bytes(Tag::kPidTarget)) == nullptr)) {
     return ReplyError(request, Error::FromErrno(EINVAL, "start container"));
   }
   auto container = std::make_unique<Container>();
@@ -80,8 +82,11 @@ void Monitor::StartContainer(const MessageReader& message, std::vector<UniqueFd>
   container->cgroup = std::move(fds[0]);
   if (fds.size() > 1) container->log = LogWriter(std::move(fds[1]));
   if (auto events = OpenGroupEvents(container->cgroup.get())) container->cgroup_events = std::move(*events);
-  const LaunchFds launch{container->cgroup.get(), pause_.pidfd(), -1, own_pid_ns_.get(), null_.get(),
-                         message.Number(Tag::kWantStdin) != 0};
+  const Container* target = FindContainer(message.Bytes(Tag::kPidTarget));
+  const LaunchFds launch{.cgroup = container->cgroup.get(), .join = pause_.pidfd(),
+                         .pid_join = target == nullptr ? pause_.pidfd() : target->child.pidfd(),
+                         .own_pid_ns = own_pid_ns_.get(), .null = null_.get(),
+                         .want_stdin = message.Number(Tag::kWantStdin) != 0};
   if (auto made = container->child.Launch(PlanView(*plan), launch, true); !made) {
     return ReplyError(request, made.error());
   }
@@ -137,7 +142,9 @@ void Monitor::StartExec(const MessageReader& message, std::vector<UniqueFd> fds)
   auto group = MakeDirectories(container->cgroup.get(), exec->cgroup_name);
   if (!group) return ReplyError(request, group.error());
   exec->cgroup = std::move(*group);
-  const LaunchFds launch{exec->cgroup.get(), container->child.pidfd(), -1, own_pid_ns_.get(), null_.get(), false};
+  const int join = container->child.pidfd();
+  const LaunchFds launch{.cgroup = exec->cgroup.get(), .join = join, .pid_join = join, .own_pid_ns = own_pid_ns_.get(),
+                         .null = null_.get()};
   if (auto made = exec->child.Launch(PlanView(*plan), launch, true); !made) {
     RemoveExecGroup(*exec);
     return ReplyError(request, made.error());

@@ -66,6 +66,7 @@ enum class Tag : uint16_t {
   kEof = 21,
   kWantStdin = 22,
   kLogDropped = 23,  // bytes that could not be written
+  kPidTarget = 24,   // id of the container whose PID namespace is joined instead of pause's
 };
 
 struct MessageHeader {

@@ -3,10 +3,6 @@
 #include <set>
 #include <stdexcept>
 
-#include "runtime/base/json.h"
-
-// `linux` is a macro of GNU compilers outside strict mode; we compile strictly, the field may be called so.
-
 namespace fermata::runtime {
 namespace {
 
@@ -207,6 +203,10 @@ Result<T> Flatten(Result<Result<T>> nested) {
 
 Result<Spec> SpecFromJson(std::string_view text) {
   ASSIGN_OR_RETURN(const Json json, ParseJson(text, "config.json"));
+  return SpecFromJsonValue(json);
+}
+
+Result<Spec> SpecFromJsonValue(const Json& json) {
   return Flatten(ReadJson("config.json", [&] { return ReadSpec(json); }));
 }
 
@@ -215,7 +215,12 @@ Result<Seccomp> SeccompFromJson(std::string_view text) {
   return ReadJson("seccomp profile", [&] { return ReadSeccomp(json); });
 }
 
+// Bytes that are no UTF-8, which an environment value may hold, are replaced: JSON cannot carry them.
 std::string SpecToJson(const Spec& spec) {
+  return SpecToJsonValue(spec).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json SpecToJsonValue(const Spec& spec) {
   Json json = {{"ociVersion", spec.oci_version},
                {"process", ProcessJson(spec.process)},
                {"root", {{"path", spec.root_path}, {"readonly", spec.root_readonly}}},
@@ -227,7 +232,7 @@ std::string SpecToJson(const Spec& spec) {
                               {"options", mount.options}});
   }
   if (!spec.annotations.empty()) json["annotations"] = spec.annotations;
-  return json.dump();
+  return json;
 }
 
 }  // namespace fermata::runtime

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/base/json.h"
 #include "runtime/base/result.h"
 #include "runtime/spec/spec.h"
 
@@ -14,6 +15,10 @@ namespace fermata::runtime {
 Result<Spec> SpecFromJson(std::string_view text);
 
 std::string SpecToJson(const Spec& spec);
+
+// The same as values of the JSON library, for a record that holds a Spec among other things.
+Result<Spec> SpecFromJsonValue(const Json& json);
+Json SpecToJsonValue(const Spec& spec);
 
 // The seccomp object alone: also the format of a Localhost profile.
 Result<Seccomp> SeccompFromJson(std::string_view text);

@@ -92,7 +92,7 @@ class PodTest : public ::testing::Test {
     ASSIGN_OR_RETURN(const runtime::LaunchPlan plan, runtime::PlanContainer(launch));
     const UniqueFd group = cgroup_.Make(id);
     ASSIGN_OR_RETURN(const UniqueFd log, OpenAt(AT_FDCWD, LogPath(id), O_WRONLY | O_CREAT | O_APPEND, 0640));
-    return monitor_->StartContainer(id, plan, group.get(), log.get(), false);
+    return monitor_->StartContainer(id, plan, {.cgroup_fd = group.get(), .log_fd = log.get(), .pid_target = {}});
   }
 
   runtime::ContainerExit WaitExit(const std::string& id) {

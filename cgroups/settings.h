@@ -1,0 +1,67 @@
+// What a control group is limited to, and how that is written: a table of settings. No state; any thread, but
+// not two Apply at once on one group.
+//
+// Only what was asked for is in Resources; everything else is left as it is. Units: bytes, microseconds.
+// Kernel: Documentation/admin-guide/cgroup-v2.rst, "Controllers".
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cgroups/cgroup.h"
+#include "runtime/base/result.h"
+
+namespace fermata::cgroups {
+
+// Absent optionals, 0 of plain numbers and "" mean: not asked for. A negative limit means: none ("max").
+struct Resources {
+  uint64_t cpu_shares = 0;              // 2..262144 as of v1; see WeightFromShares
+  std::optional<int64_t> cpu_quota_us;  // 0 and less: no quota
+  uint64_t cpu_period_us = 0;           // without a quota: period of "no quota"
+  std::string cpuset_cpus;              // "0-3,7"
+  std::string cpuset_mems;
+  std::optional<int64_t> memory_limit_bytes;        // memory.max
+  std::optional<int64_t> memory_reservation_bytes;  // memory.low
+  std::optional<int64_t> swap_limit_bytes;          // memory and swap together, as OCI counts
+  std::optional<int64_t> pids_limit;                // 0 is a limit: not even one process
+  std::map<std::string, uint64_t> hugepage_limits;  // {"2MB", bytes}: page usage and reservations
+  std::optional<bool> oom_group;                    // an OOM kill ends all processes of the group
+  std::map<std::string, std::string> unified;       // {"memory.high", "1048576"}: written last, as given
+};
+
+// What to do about a limit whose controller the group does not have.
+enum class MissingControllers : uint8_t { kError, kWarn };
+
+struct ApplyReport {
+  std::vector<std::string> warnings;  // limits not applied, one sentence each
+};
+
+// cpu.weight (1..10000) for cpu.shares (2..262144), by the curve that current runc and crun use:
+// 10^((l^2 + 125 l) / 612 - 7/34) with l = log2(shares), rounded up. It maps minimum to minimum, maximum to
+// maximum, and the default 1024 to the default 100. The older straight line, 1 + (shares - 2) * 9999 / 262142,
+// gives 39 for 1024: then a container with one CPU requested gets a third of what a plain group beside it
+// gets, and small requests melt into weight 1. Weights count among siblings only, and all containers of a pod
+// are ours, so that kubelet may use either for the pods.
+uint64_t WeightFromShares(uint64_t shares);
+
+// One write to a control file.
+struct ControlWrite {
+  std::string file;
+  std::string value;
+  bool operator==(const ControlWrite&) const = default;
+};
+
+// The writes in the order in which they have to happen. kInvalidArgument for values that contradict each other
+// and for names in `unified` or `hugepage_limits` that are none.
+Result<std::vector<ControlWrite>> RenderSettings(const Resources& resources);
+
+// Checks everything first, then writes. Names group, file and controller in its errors; a missing controller
+// is kFailedPrecondition (nothing was written then), or a warning with kWarn. After another failure the writes
+// before it stay in force.
+Result<ApplyReport> Apply(const Cgroup& cgroup, const Resources& resources,
+                          MissingControllers missing = MissingControllers::kError);
+
+}  // namespace fermata::cgroups

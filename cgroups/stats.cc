@@ -1,0 +1,208 @@
+#include "cgroups/stats.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <ctime>
+#include <span>
+#include <string>
+
+#include "cgroups/internal.h"
+#include "runtime/base/file.h"
+
+namespace fermata::cgroups {
+namespace {
+
+template <typename Number>
+Number NumberOrZero(std::string_view text) {
+  Number number{};
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+// A name in a file and where its number goes.
+struct Target {
+  std::string_view name;
+  uint64_t* number;
+};
+
+void Store(std::string_view name, std::string_view value, std::span<const Target> targets) {
+  for (const Target& target : targets) {
+    if (target.name == name) *target.number = NumberOrZero<uint64_t>(value);
+  }
+}
+
+// "name value" a line (cpu.stat, memory.stat).
+void ParseFlatKeyed(std::string_view text, std::span<const Target> targets) {
+  for (const std::string_view line : Split(text, '\n')) {
+    const size_t space = line.find(' ');
+    if (space != std::string_view::npos) Store(line.substr(0, space), line.substr(space + 1), targets);
+  }
+}
+
+// nullopt: the file does not exist, is switched off (pressure: EOPNOTSUPP), or the group is gone.
+Result<std::optional<std::string>> ReadIfThere(int directory, const char* file) {
+  auto text = ReadFileAt(directory, file);
+  if (text) return std::optional(std::move(text).value());
+  const int number = text.error().saved_errno();
+  if (number == ENOENT || number == ENODEV || number == EOPNOTSUPP) return std::optional<std::string>();
+  return std::move(text).error();
+}
+
+// Reads the file and parses it into `value`, or leaves that alone.
+template <typename Value, typename Parse>
+Result<> ReadInto(int directory, const char* file, std::optional<Value>& value, Parse parse) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> text, ReadIfThere(directory, file));
+  if (text) value = parse(*text);
+  return {};
+}
+
+int64_t NowNanoseconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+Result<MemoryStats> EstimateMemory(const Cgroup& cgroup) {
+  const auto page_bytes = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  ASSIGN_OR_RETURN(const std::vector<pid_t> pids, cgroup.ProcessesBelow());
+  MemoryStats memory;
+  for (const pid_t pid : pids) {
+    // A process that has ended meanwhile uses nothing.
+    if (auto text = ReadFileAt(AT_FDCWD, "/proc/" + std::to_string(pid) + "/statm")) {
+      memory.rss_bytes += ParseStatm(*text, page_bytes);
+    }
+  }
+  memory.usage_bytes = memory.rss_bytes;
+  memory.working_set_bytes = memory.rss_bytes;
+  return memory;
+}
+
+Result<> ReadMemory(const Cgroup& cgroup, Stats& stats) {
+  std::optional<uint64_t> current;
+  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "memory.current", current, ParseNumber));
+  if (!current) {
+    ASSIGN_OR_RETURN(stats.memory, EstimateMemory(cgroup));
+    stats.memory_estimated = true;
+    return {};
+  }
+  ASSIGN_OR_RETURN(const std::optional<std::string> details, ReadIfThere(cgroup.fd(), "memory.stat"));
+  stats.memory = ParseMemoryStat(details.value_or(""), *current);
+  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "memory.max", stats.memory->limit_bytes, ParseNumber));
+  return ReadInto(cgroup.fd(), "memory.swap.current", stats.swap_bytes, ParseNumber);
+}
+
+PressureLine ParsePressureLine(std::span<const std::string_view> words) {
+  PressureLine line;
+  for (const std::string_view word : words) {
+    const size_t equals = word.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string_view name = word.substr(0, equals);
+    const std::string_view value = word.substr(equals + 1);
+    if (name == "avg10") line.average10 = NumberOrZero<double>(value);
+    if (name == "avg60") line.average60 = NumberOrZero<double>(value);
+    if (name == "avg300") line.average300 = NumberOrZero<double>(value);
+    if (name == "total") line.total_us = NumberOrZero<uint64_t>(value);
+  }
+  return line;
+}
+
+}  // namespace
+
+CpuStats ParseCpuStat(std::string_view text) {
+  CpuStats cpu;
+  const Target targets[] = {
+      {"usage_usec", &cpu.usage_us},
+      {"user_usec", &cpu.user_us},
+      {"system_usec", &cpu.system_us},
+      {"nr_periods", &cpu.periods},
+      {"nr_throttled", &cpu.throttled_periods},
+      {"throttled_usec", &cpu.throttled_us},
+  };
+  ParseFlatKeyed(text, targets);
+  return cpu;
+}
+
+std::optional<uint64_t> ParseNumber(std::string_view text) {
+  text = Trim(text);
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+MemoryStats ParseMemoryStat(std::string_view text, uint64_t usage_bytes) {
+  MemoryStats memory;
+  uint64_t inactive_file = 0;
+  uint64_t faults = 0;
+  uint64_t major_faults = 0;
+  const Target targets[] = {
+      {"anon", &memory.rss_bytes},
+      {"inactive_file", &inactive_file},
+      {"pgfault", &faults},
+      {"pgmajfault", &major_faults},
+  };
+  ParseFlatKeyed(text, targets);
+  memory.usage_bytes = usage_bytes;
+  // The two are not read at the same moment.
+  memory.working_set_bytes = usage_bytes > inactive_file ? usage_bytes - inactive_file : 0;
+  memory.page_faults = faults;
+  memory.major_page_faults = major_faults;
+  return memory;
+}
+
+IoStats ParseIoStat(std::string_view text) {
+  IoStats sum;
+  for (const std::string_view line : Split(text, '\n')) {
+    IoStats device;
+    const Target targets[] = {
+        {"rbytes", &device.read_bytes},
+        {"wbytes", &device.write_bytes},
+        {"rios", &device.read_operations},
+        {"wios", &device.write_operations},
+    };
+    for (const std::string_view word : Split(line, ' ')) {
+      const size_t equals = word.find('=');
+      if (equals != std::string_view::npos) Store(word.substr(0, equals), word.substr(equals + 1), targets);
+    }
+    sum.read_bytes += device.read_bytes;
+    sum.write_bytes += device.write_bytes;
+    sum.read_operations += device.read_operations;
+    sum.write_operations += device.write_operations;
+  }
+  return sum;
+}
+
+Pressure ParsePressure(std::string_view text) {
+  Pressure pressure;
+  for (const std::string_view line : Split(text, '\n')) {
+    const std::vector<std::string_view> words = Split(line, ' ');
+    if (words[0] == "some") pressure.some = ParsePressureLine(words);
+    if (words[0] == "full") pressure.full = ParsePressureLine(words);
+  }
+  return pressure;
+}
+
+uint64_t ParseStatm(std::string_view text, uint64_t page_bytes) {
+  const std::vector<std::string_view> words = Split(text, ' ');
+  return words.size() < 2 ? 0 : NumberOrZero<uint64_t>(words[1]) * page_bytes;
+}
+
+Result<Stats> Read(const Cgroup& cgroup) {
+  Stats stats;
+  stats.timestamp_ns = NowNanoseconds();
+  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "cpu.stat", stats.cpu, ParseCpuStat));
+  // Every group has cpu.stat, with and without controller.
+  if (!stats.cpu) return Error::Make(ErrorCode::kNotFound, "read statistics of ", cgroup.Path(), ": group is gone");
+  RETURN_IF_ERROR(ReadMemory(cgroup, stats));
+  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "pids.current", stats.pids, ParseNumber));
+  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "io.stat", stats.io, ParseIoStat));
+  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "cpu.pressure", stats.cpu_pressure, ParsePressure));
+  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "memory.pressure", stats.memory_pressure, ParsePressure));
+  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "io.pressure", stats.io_pressure, ParsePressure));
+  return stats;
+}
+
+}  // namespace fermata::cgroups

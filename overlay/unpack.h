@@ -1,0 +1,31 @@
+// UnpackLayer: one layer blob becomes a directory, checked on the way against size, blob digest and diff id.
+// Keeps no state; several layers may be unpacked at once, each by one thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "overlay/byte_source.h"
+#include "overlay/disk_usage.h"
+#include "overlay/layer_writer.h"
+#include "runtime/base/result.h"
+
+namespace fermata::overlay {
+
+struct LayerBlob {
+  std::string digest;       // of the blob as it is stored
+  uint64_t size_bytes = 0;  // of the blob
+  std::string diff_id;      // digest of the tar in it
+};
+
+struct UnpackOptions {
+  LayerLimits limits;
+  const std::atomic<bool>* cancelled = nullptr;  // set by another thread: give up with kCancelled
+};
+
+// Unpacks `blob` from `source` into the empty directory `layer_dir`, which after a failure holds a part.
+// kInvalidArgument: bytes that are not what `blob` says, or a hostile tar.
+Result<TreeUsage> UnpackLayer(ByteSource& source, const LayerBlob& blob, int layer_dir, const UnpackOptions& options);
+
+}  // namespace fermata::overlay
