@@ -109,7 +109,7 @@ Result<LayerWriter::Place> LayerWriter::Locate(const std::string& path) {
     parent_.Reset();
     auto found = OpenInRoot(root_, parent.empty() ? "." : parent, O_RDONLY | O_DIRECTORY);
     if (!found && found.error().saved_errno() == ENOENT) {
-      ASSIGN_OR_RETURN(const uint64_t made, MakeLayerDirectories(root_, parent));
+      ASSIGN_OR_RETURN(const uint64_t made, MakeLayerDirectories(root_, parent), path);
       usage_.inodes += made;
       usage_.bytes += made * kBlockBytes;
       found = OpenInRoot(root_, parent, O_RDONLY | O_DIRECTORY);

@@ -66,6 +66,9 @@ struct SandboxSpec {
   NamespaceOptions namespaces;
   bool privileged = false;
   uint64_t shm_bytes = uint64_t{64} << 20;
+  // Owner kPods: the manifest it was made from, and which document of it; the pod engine goes on from here.
+  std::string manifest;
+  uint32_t manifest_index = 0;
 };
 
 enum class Propagation : uint8_t { kPrivate, kHostToContainer, kBidirectional };

@@ -188,7 +188,7 @@ Result<std::vector<std::string>> ImageStore::Forget(const std::string& image_id)
   const std::shared_ptr<const Catalog> before = catalog();
   const ImagePtr image = before->FindId(image_id);
   std::map<std::string, ImageRecord> damaged = damaged_;
-  damaged.erase(image_id);
+  const auto was_damaged = damaged.extract(image_id);
   if (image != nullptr) {
     Publish(before->Without(image_id));
     const std::lock_guard lock(roots_mutex_);
@@ -208,8 +208,12 @@ Result<std::vector<std::string>> ImageStore::Forget(const std::string& image_id)
   }
   std::vector<std::string> doomed;
   for (const LayerRecord& layer : layers) doomed.push_back("layers/" + layer.name);
-  if (image != nullptr) doomed.push_back("blobs/sha256/" + HexOf(image->manifest_digest));
-  if (IsDigest(image_id)) doomed.push_back("blobs/sha256/" + HexOf(image_id));
+  const std::string manifest = image != nullptr ? image->manifest_digest
+                               : was_damaged    ? was_damaged.mapped().manifest_digest
+                                                : "";
+  for (const std::string& digest : {manifest, image_id}) {
+    if (IsDigest(digest)) doomed.push_back("blobs/sha256/" + HexOf(digest));
+  }
   damaged_ = std::move(damaged);
   std::vector<std::string> trees;
   for (const std::string& path : doomed) {

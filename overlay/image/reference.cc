@@ -120,7 +120,7 @@ std::string Reference::Familiar() const {
 Result<Reference> ParseReference(std::string_view text) {
   if (text.empty()) return Invalid(text, "is empty");
   if (text.size() > kMaxTextBytes) return Invalid(text, "longer than 4096 bytes");
-  if (text.size() == 64 && IsLowerHex(text)) return Invalid(text, "64 hex digits are an image id, not a name");
+  if (IsDigest(text) || (text.size() == 64 && IsLowerHex(text))) return Invalid(text, "is an image id, not a name");
   Reference reference;
   std::string_view name = text;
   if (const size_t at = name.find('@'); at != std::string_view::npos) {

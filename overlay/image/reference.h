@@ -22,8 +22,8 @@ struct Reference {
   [[nodiscard]] std::string Familiar() const;  // as people write it: without docker.io/library/
 };
 
-// kInvalidArgument for what is not a reference or longer than 4,096 bytes. 64 hex digits are an image id,
-// never a name. Digests are sha256 or sha512.
+// kInvalidArgument for what is not a reference or longer than 4,096 bytes. 64 hex digits, also after
+// "sha256:", are an image id, never a name. Digests are sha256 or sha512.
 Result<Reference> ParseReference(std::string_view text);
 
 }  // namespace fermata::overlay

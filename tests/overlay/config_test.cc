@@ -45,11 +45,12 @@ TEST(Config, RefusesBadManifests) {
       ManifestWith(kConfig, kLayer, R"(,"mediaType":"text/plain")"),
       ManifestWith(kConfig, kLayer, R"(,"mediaType":5)"),
       ManifestWith(kConfig, R"({"mediaType":"application/x-xz","digest":")" + kDigest + R"(","size":5})"),
-      ManifestWith(kConfig, R"({"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:../x","size":5})"),
+      ManifestWith(kConfig,
+                   R"({"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:../x","size":5})"),
       ManifestWith(kConfig,
                    R"({"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":")" + kDigest + R"(","size":-5})"),
-      ManifestWith(kConfig,
-                   R"({"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":")" + kDigest + R"(","size":1e3})"),
+      ManifestWith(kConfig, R"({"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":")" + kDigest +
+                                R"(","size":1e3})"),
       ManifestWith(kConfig, R"({"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":")" + kDigest + R"("})"),
       R"({"schemaVersion":1,"config":)" + kConfig + R"(,"layers":[)" + kLayer + "]}",
       std::string(1'000'000, '['),
@@ -78,7 +79,8 @@ TEST(Config, ReadsAnIndexAndLeavesOutOtherThings) {
 TEST(Config, ReadsAnImageConfigWithNullsAsGoWritesThem) {
   const auto config = ParseImageConfig(R"({"architecture":"amd64","os":"linux","config":{"User":"u","Env":["A=b"],
       "Entrypoint":null,"Cmd":["sh"],"Volumes":{"/b":{},"/a":{}},"Labels":{"k":"v"},"WorkingDir":"/w","StopSignal":null},
-      "rootfs":{"type":"layers","diff_ids":[")" + kDigest + R"("]}})");
+      "rootfs":{"type":"layers","diff_ids":[")" +
+                                       kDigest + R"("]}})");
   ASSERT_TRUE(config) << config.error().message();
   EXPECT_EQ(config->user, "u");
   EXPECT_THAT(config->env, ElementsAre("A=b"));
@@ -91,10 +93,11 @@ TEST(Config, ReadsAnImageConfigWithNullsAsGoWritesThem) {
 TEST(Config, RefusesBadImageConfigs) {
   const std::string tail = R"("os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]})";
   EXPECT_TRUE(ParseImageConfig("{" + tail + "}"));
-  for (const std::string& text : {R"({"config":[],)" + tail + "}", R"({"config":{"Env":"A=b"},)" + tail + "}",
-                                  R"({"config":{"Cmd":[1]},)" + tail + "}", R"({"os":"linux",)" + tail + "}",
-                                  std::string(R"({"os":"linux","architecture":"amd64"})"),
-                                  std::string(R"({"os":"l","architecture":"a","rootfs":{"type":"layers","diff_ids":["x"]}})")}) {
+  for (const std::string& text :
+       {R"({"config":[],)" + tail + "}", R"({"config":{"Env":"A=b"},)" + tail + "}",
+        R"({"config":{"Cmd":[1]},)" + tail + "}", R"({"os":"linux",)" + tail + "}",
+        std::string(R"({"os":"linux","architecture":"amd64"})"),
+        std::string(R"({"os":"l","architecture":"a","rootfs":{"type":"layers","diff_ids":["x"]}})")}) {
     EXPECT_FALSE(ParseImageConfig(text)) << text;
   }
 }

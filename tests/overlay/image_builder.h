@@ -1,6 +1,7 @@
 // Test images made on the fly: tars with arbitrary entries, layers, OCI layouts and OCI archives.
-// Header only, for tests of all folders. Keeps nothing on disk; failures inside end the program (a test
-// fixture has nothing better to do). One thread at a time uses a builder; the functions keep no state.
+// Header only, for tests of all folders (link PkgConfig::ARCHIVE and PkgConfig::ZSTD). Keeps nothing on disk; failures
+// inside end the program (a test fixture has nothing better to do). One thread at a time uses a builder; the functions
+// keep no state.
 //
 //   ImageSpec spec;
 //   spec.layers = {{.entries = {Directory("bin"), File("bin/hello", "#!/bin/sh\n", 0755)}}};
@@ -107,7 +108,8 @@ inline void WriteEntry(archive* handle, const TarEntry& from) {
   for (const auto& [name, value] : from.xattrs) {
     archive_entry_xattr_add_entry(entry, name.c_str(), value.data(), value.size());
   }
-  if (from.hole_bytes > 0) archive_entry_sparse_add_entry(entry, from.hole_bytes, static_cast<int64_t>(from.data.size()));
+  if (from.hole_bytes > 0)
+    archive_entry_sparse_add_entry(entry, from.hole_bytes, static_cast<int64_t>(from.data.size()));
   Check(archive_write_header(handle, entry) >= ARCHIVE_WARN);
   if (from.hole_bytes > 0) {
     const std::string hole(static_cast<size_t>(from.hole_bytes), '\0');
@@ -166,16 +168,16 @@ inline std::string Compress(const std::string& data, Compression compression) {
 }
 
 struct LayerSpec {
-  std::vector<TarEntry> entries;
+  std::vector<TarEntry> entries = {};
   Compression compression = Compression::kGzip;
   std::string tar = {};         // instead of entries
   std::string media_type = {};  // instead of the right one
 };
 
 struct ImageSpec {
-  std::vector<LayerSpec> layers;                 // bottom first
-  std::string name = {};                         // org.opencontainers.image.ref.name; empty: none
-  Json run = Json::object();                     // "config" of the configuration: Env, Cmd, User, ...
+  std::vector<LayerSpec> layers = {};  // bottom first
+  std::string name = {};               // org.opencontainers.image.ref.name; empty: none
+  Json run = Json::object();           // "config" of the configuration: Env, Cmd, User, ...
   std::string architecture = HostArchitecture();
   std::string os = "linux";
 };

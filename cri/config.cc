@@ -1,0 +1,106 @@
+#include "cri/config.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+
+#include <array>
+#include <filesystem>
+#include <toml++/toml.h>
+
+#include "runtime/base/file.h"
+
+namespace fermata::cri {
+namespace {
+
+Error Invalid(const std::string& file, const toml::source_region& where, std::string_view why) {
+  return Error::Make(ErrorCode::kInvalidArgument, file, ":", std::to_string(where.begin.line), ": ", why);
+}
+
+template <typename T>
+Result<> Take(const std::string& file, const toml::node& node, std::string_view kind, T& out) {
+  const auto value = node.value_exact<T>();
+  if (!value) return Invalid(file, node.source(), std::string("must be ") + std::string(kind));
+  out = *value;
+  return {};
+}
+
+Result<> TakeMissing(const std::string& file, const toml::node& node, DaemonConfig& config) {
+  std::string word;
+  RETURN_IF_ERROR(Take(file, node, "a string", word));
+  if (word != "error" && word != "warn") return Invalid(file, node.source(), "must be \"error\" or \"warn\"");
+  config.missing_controllers = word == "warn" ? cgroups::MissingControllers::kWarn : cgroups::MissingControllers::kError;
+  return {};
+}
+
+struct Key {
+  std::string_view name;  // with the table: "cri.show_local_pods"
+  Result<> (*read)(const std::string& file, const toml::node& node, DaemonConfig& config);
+};
+
+constexpr std::array kKeys = {
+    Key{"data_dir", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.data_dir); }},
+    Key{"run_dir", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.run_dir); }},
+    Key{"socket", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.socket); }},
+    Key{"log_level", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.log_level); }},
+    Key{"network.cni_conf_dir", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_conf_dir); }},
+    Key{"network.cni_bin_dir", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_bin_dir); }},
+    Key{"cgroup.missing_controllers", TakeMissing},
+    Key{"cri.show_local_pods", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "true or false", c.show_local_pods); }},
+    Key{"cri.reject_missing_host_path",
+        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "true or false", c.reject_missing_host_path); }}};
+
+Result<> ReadTable(const std::string& file, const toml::table& table, const std::string& prefix, DaemonConfig& config) {
+  for (const auto& [key, node] : table) {
+    const std::string name = prefix + std::string(key.str());
+    if (const toml::table* inner = node.as_table(); inner != nullptr) {
+      RETURN_IF_ERROR(ReadTable(file, *inner, name + ".", config));
+      continue;
+    }
+    const Key* known = nullptr;
+    for (const Key& candidate : kKeys) {
+      if (candidate.name == name) known = &candidate;
+    }
+    if (known == nullptr) return Invalid(file, node.source(), "unknown key " + name);
+    RETURN_IF_ERROR(known->read(file, node, config), name);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string DaemonConfig::Instance() const {
+  if (data_dir == DaemonConfig{}.data_dir) return {};
+  std::array<unsigned char, 32> digest{};
+  unsigned length = 0;
+  (void)EVP_Digest(data_dir.data(), data_dir.size(), digest.data(), &length, EVP_sha256(), nullptr);
+  std::string hex;
+  for (size_t i = 0; i < 4; ++i) {
+    hex.push_back("0123456789abcdef"[digest[i] >> 4]);
+    hex.push_back("0123456789abcdef"[digest[i] & 15]);
+  }
+  return hex;
+}
+
+Result<> ReadConfigFile(const std::string& path, DaemonConfig& config) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFileAt(AT_FDCWD, path, size_t{1} << 20), "configuration");
+  try {
+    return ReadTable(path, toml::parse(text), "", config);
+  } catch (const toml::parse_error& failure) {
+    return Invalid(path, failure.source(), failure.description());
+  }
+}
+
+Result<> ReadConfig(const std::string& path, bool required, DaemonConfig& config) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  if (required || fs::exists(path, ignored)) RETURN_IF_ERROR(ReadConfigFile(path, config));
+  std::vector<std::string> more;
+  for (const auto& entry : fs::directory_iterator(fs::path(path).parent_path() / "conf.d", ignored)) {
+    if (entry.path().extension() == ".toml") more.push_back(entry.path());
+  }
+  std::sort(more.begin(), more.end());
+  for (const std::string& file : more) RETURN_IF_ERROR(ReadConfigFile(file, config));
+  return {};
+}
+
+}  // namespace fermata::cri

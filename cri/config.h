@@ -1,0 +1,37 @@
+// The daemon's configuration: defaults, then /etc/fermata/config.toml and conf.d/*.toml in order, then flags.
+#pragma once
+
+#include <string>
+
+#include "cgroups/settings.h"
+#include "runtime/base/result.h"
+
+namespace fermata::cri {
+
+struct DaemonConfig {
+  std::string data_dir = "/var/lib/fermata";
+  std::string run_dir = "/run/fermata";
+  std::string socket;                       // empty: run_dir/fermata.sock
+  std::string log_level = "info";
+  std::string cni_conf_dir = "/etc/cni/net.d";
+  std::string cni_bin_dir = "/opt/cni/bin";
+  cgroups::MissingControllers missing_controllers = cgroups::MissingControllers::kError;
+  bool show_local_pods = false;             // cri.show_local_pods
+  bool reject_missing_host_path = false;
+  int exit_when_idle_seconds = 0;           // 0: stays
+
+  [[nodiscard]] std::string SocketPath() const { return socket.empty() ? run_dir + "/fermata.sock" : socket; }
+  // Eight hex digits of SHA-256 of the data directory; empty for the default one. Names what several
+  // instances on one machine must not share.
+  [[nodiscard]] std::string Instance() const;
+};
+
+// Reads one file over `config`. kInvalidArgument with file and line for what is no TOML, an unknown key, or a
+// value of the wrong type.
+Result<> ReadConfigFile(const std::string& path, DaemonConfig& config);
+
+// The file and then the *.toml of the directory conf.d beside it, in lexical order. A missing default file is
+// no error; one that was named (`required`) is.
+Result<> ReadConfig(const std::string& path, bool required, DaemonConfig& config);
+
+}  // namespace fermata::cri

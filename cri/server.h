@@ -1,0 +1,177 @@
+// How a gRPC call becomes a call of ours and its Result an answer. Callback API of gRPC: a handler that may
+// wait runs on the task pool, one that only looks at memory runs at once, so no wait holds up Version, Status
+// or List.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "cri/status.h"
+#include "runtime/base/log.h"
+#include "runtime/base/task_pool.h"
+
+namespace fermata::cri {
+
+// The log line of a finished call; failures at info, the rest at debug.
+inline void LogCall(const char* name, std::chrono::steady_clock::time_point begin, const Result<>& done) {
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+  if (done) {
+    log::debug("{} ok {} us", name, took.count());
+  } else {
+    log::info("{} failed after {} us: {}", name, took.count(), done.error().message());
+  }
+}
+
+// Runs `handler` (Result<>()) now; for what never blocks.
+template <typename Handler>
+grpc::ServerUnaryReactor* ServeNow(const char* name, grpc::CallbackServerContext* context, Handler&& handler) {
+  const auto begin = std::chrono::steady_clock::now();
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const Result<> done = handler();
+  LogCall(name, begin, done);
+  reactor->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+  return reactor;
+}
+
+// Runs `handler` on the pool; request and response live until the reactor has finished.
+template <typename Handler>
+grpc::ServerUnaryReactor* Serve(const char* name, grpc::CallbackServerContext* context, TaskPool& tasks,
+                                Handler&& handler) {
+  const auto begin = std::chrono::steady_clock::now();
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  tasks.Post([name, begin, reactor, handler = std::forward<Handler>(handler)] {
+    const Result<> done = handler();
+    LogCall(name, begin, done);
+    reactor->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+  });
+  return reactor;
+}
+
+inline grpc::Status Unimplemented(const char* name) {
+  return {grpc::StatusCode::UNIMPLEMENTED, std::string(name) + " is not implemented"};
+}
+
+// A server stream written by blocking code on the pool. Deletes itself when gRPC is done with it.
+template <typename Message>
+class StreamWriter : public grpc::ServerWriteReactor<Message> {
+ public:
+  using Body = std::function<Result<>(StreamWriter&)>;
+
+  StreamWriter(const char* name, TaskPool& tasks, Body body) {
+    tasks.Post([this, name, body = std::move(body)] {
+      const auto begin = std::chrono::steady_clock::now();
+      const Result<> done = body(*this);
+      LogCall(name, begin, done);
+      this->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+    });
+  }
+
+  // Returns when the message is on its way; false: the client has gone, stop.
+  bool Write(const Message& message) {
+    std::unique_lock lock(mutex_);
+    if (cancelled_) return false;
+    writing_ = true;
+    lock.unlock();
+    this->StartWrite(&message);
+    lock.lock();
+    changed_.wait(lock, [this] { return !writing_; });
+    return ok_;
+  }
+  [[nodiscard]] bool cancelled() {
+    const std::lock_guard lock(mutex_);
+    return cancelled_;
+  }
+  // Called (with no lock held) when the client goes away.
+  void OnGone(std::function<void()> wake) {
+    const std::lock_guard lock(mutex_);
+    wake_ = std::move(wake);
+  }
+
+  void OnWriteDone(bool ok) override {
+    {
+      const std::lock_guard lock(mutex_);
+      writing_ = false;
+      ok_ = ok;
+    }
+    changed_.notify_all();
+  }
+  void OnCancel() override {
+    std::function<void()> wake;
+    {
+      const std::lock_guard lock(mutex_);
+      cancelled_ = true;
+      wake = wake_;
+    }
+    if (wake) wake();
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  std::mutex mutex_;  // guards all below
+  std::condition_variable changed_;
+  std::function<void()> wake_;
+  bool writing_ = false;
+  bool ok_ = true;
+  bool cancelled_ = false;
+};
+
+// A client stream read by blocking code on the pool. Deletes itself when gRPC is done with it.
+template <typename Message>
+class StreamReader : public grpc::ServerReadReactor<Message> {
+ public:
+  using Body = std::function<Result<>(StreamReader&)>;
+
+  StreamReader(const char* name, TaskPool& tasks, Body body) {
+    tasks.Post([this, name, body = std::move(body)] {
+      const auto begin = std::chrono::steady_clock::now();
+      const Result<> done = body(*this);
+      LogCall(name, begin, done);
+      this->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+    });
+  }
+
+  // False at the end of the stream, also when the client has gone away.
+  bool Read(Message* message) {
+    {
+      const std::lock_guard lock(mutex_);
+      reading_ = true;
+    }
+    this->StartRead(message);
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return !reading_; });
+    return ok_;
+  }
+  [[nodiscard]] bool cancelled() {
+    const std::lock_guard lock(mutex_);
+    return cancelled_;
+  }
+
+  void OnReadDone(bool ok) override {
+    {
+      const std::lock_guard lock(mutex_);
+      reading_ = false;
+      ok_ = ok;
+    }
+    changed_.notify_all();
+  }
+  void OnCancel() override {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  std::mutex mutex_;  // guards all below
+  std::condition_variable changed_;
+  bool reading_ = false;
+  bool ok_ = false;
+  bool cancelled_ = false;
+};
+
+}  // namespace fermata::cri

@@ -1,0 +1,364 @@
+#include "sandbox/container_manager.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "cgroups/placement.h"
+#include "runtime/base/file.h"
+#include "runtime/base/random_id.h"
+#include "sandbox/container_steps.h"
+#include "sandbox/launch_spec.h"
+#include "sandbox/record_codec.h"
+#include "sandbox/seccomp_choice.h"
+
+namespace fermata::sandbox {
+namespace {
+
+constexpr uint64_t kPodNamespaces = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+constexpr auto kExitDeadline = std::chrono::seconds(30);  // after SIGKILL
+
+NamespaceMode PidMode(const SandboxRecord& sandbox, const ContainerSpec& spec) {
+  const NamespaceMode sandbox_mode = sandbox.spec.namespaces.pid;
+  if (sandbox_mode == NamespaceMode::kNode) return NamespaceMode::kNode;
+  return spec.security.namespaces.pid;
+}
+
+runtime::PidNamespace PlanPid(NamespaceMode mode) {
+  switch (mode) {
+    case NamespaceMode::kContainer: return runtime::PidNamespace::kOwn;
+    case NamespaceMode::kNode: return runtime::PidNamespace::kHost;
+    default: return runtime::PidNamespace::kJoin;
+  }
+}
+
+bool HoldsPtrace(const runtime::Spec& spec) {
+  const auto& names = spec.process.capabilities.bounding;
+  return std::find(names.begin(), names.end(), "CAP_SYS_PTRACE") != names.end();
+}
+
+std::string NameKey(const SandboxId& sandbox, const ContainerSpec& spec) {
+  return sandbox.str() + "/" + spec.name + "/" + std::to_string(spec.attempt);
+}
+
+Error NotReady(const SandboxId& id) {
+  return Error::Make(ErrorCode::kFailedPrecondition, "pod sandbox ", id.str(), " is not ready");
+}
+
+// Marks a container as having a start or a remove under way; only one at a time may.
+class Busy {
+ public:
+  static Result<Busy> Take(LivePtr live, const ContainerId& id, std::string_view what) {
+    const std::lock_guard lock(live->mutex);
+    if (!live->busy.insert(id).second) {
+      return Error::Make(ErrorCode::kFailedPrecondition, what, " container ", id.str(), ": another start or remove runs");
+    }
+    return Busy(std::move(live), id);
+  }
+  Busy(Busy&& other) noexcept = default;
+  Busy& operator=(Busy&&) = delete;
+  ~Busy() {
+    if (live_ == nullptr) return;
+    const std::lock_guard lock(live_->mutex);
+    live_->busy.erase(id_);
+  }
+
+ private:
+  Busy(LivePtr live, ContainerId id) : live_(std::move(live)), id_(std::move(id)) {}
+  LivePtr live_;
+  ContainerId id_;
+};
+
+}  // namespace
+
+Result<UniqueFd> OpenLog(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(AT_FDCWD, path.substr(0, slash)), "log ", path);
+  // Not blocking: a pipe planted under the name must not hang us; and it must be a regular file.
+  ASSIGN_OR_RETURN(UniqueFd file, OpenBeneath(directory.get(), path.substr(slash + 1),
+                                              O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0640), "log ", path);
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0) return Error::Errno("stat ", path);
+  if (!S_ISREG(status.st_mode)) return Error::Make(ErrorCode::kInvalidArgument, "log ", path, ": is not a regular file");
+  return file;
+}
+
+Result<std::shared_ptr<runtime::MonitorClient>> GetMonitor(LiveSandbox& live, const SandboxId& id) {
+  const std::lock_guard lock(live.mutex);
+  if (live.monitor == nullptr || live.stopping) return NotReady(id);
+  return live.monitor;
+}
+
+Result<ContainerPtr> ContainerManager::GetContainer(const ContainerId& id) const {
+  ContainerPtr container = engine_.store->Find(id);
+  if (container == nullptr) return Error::Make(ErrorCode::kNotFound, "container ", id.str(), " does not exist");
+  return container;
+}
+
+Result<ContainerId> ContainerManager::Create(const SandboxId& sandbox, const ContainerSpec& spec,
+                                             const OperationTable::CallerGone& caller_gone) {
+  ContainerRecord identity;
+  identity.spec = spec;
+  ASSIGN_OR_RETURN(std::string id, engine_.operations.Run("container", NameKey(sandbox, spec), Encode(identity),
+                                                          [&] { return DoCreate(sandbox, spec); }, caller_gone));
+  return ContainerId(std::move(id));
+}
+
+Result<std::string> ContainerManager::DoCreate(const SandboxId& sandbox_id, const ContainerSpec& spec) {
+  const LivePtr live = engine_.live.Get(sandbox_id);
+  const std::shared_lock operations(live->operations);
+  SandboxPtr sandbox = engine_.store->Find(sandbox_id);
+  if (sandbox == nullptr || sandbox->state == SandboxState::kCreating) {
+    engine_.live.Erase(sandbox_id);
+    return Error::Make(ErrorCode::kNotFound, "pod sandbox ", sandbox_id.str(), " does not exist");
+  }
+  if (sandbox->state != SandboxState::kReady) return NotReady(sandbox_id);
+  for (const ContainerPtr& other : engine_.store->ContainersOf(sandbox_id)) {
+    if (other->spec.name == spec.name && other->spec.attempt == spec.attempt) {
+      return Error::Make(ErrorCode::kAlreadyExists, "container ", spec.name, " attempt ", std::to_string(spec.attempt),
+                         " exists in the sandbox as ", other->id.str());
+    }
+  }
+  ASSIGN_OR_RETURN(const overlay::ImagePtr image, engine_.images->Get(spec.image));
+  ASSIGN_OR_RETURN(ContainerRecord record, Describe(*sandbox, spec, *image));
+  if (HoldsPtrace(record.launch) && !sandbox->shares_ptrace) {
+    // Before the first such process can exist: from now on this pod is entered in two stages.
+    RETURN_IF_ERROR(engine_.store->Update(sandbox_id, [](SandboxRecord& r) { r.shares_ptrace = true; }));
+  }
+  const std::string id = record.id.str();
+  ContainerBuild build{.engine = engine_, .record = std::move(record), .image = image.get()};
+  RETURN_IF_ERROR(RunSteps(ContainerCreateSteps(), build, engine_.config.fault));
+  engine_.Changed(sandbox_id);
+  return id;
+}
+
+Result<ContainerRecord> ContainerManager::Describe(const SandboxRecord& sandbox, const ContainerSpec& spec,
+                                                   const overlay::Image& image) {
+  ContainerRecord record;
+  ASSIGN_OR_RETURN(std::string id, RandomId());
+  record.id = ContainerId(std::move(id));
+  record.sandbox = sandbox.id;
+  record.spec = spec;
+  record.created_at_ns = NowNs();
+  record.image_id = image.id;
+  record.image_ref = image.id;
+  ASSIGN_OR_RETURN(const std::string user_text, UserText(spec.security, image.config));
+  ASSIGN_OR_RETURN(const UniqueFd root, engine_.images->OpenRoot(image));
+  ASSIGN_OR_RETURN(overlay::ResolvedUser user, overlay::LookupUser(root.get(), user_text));
+  ASSIGN_OR_RETURN(std::vector<runtime::Device> devices, CollectDevices(spec));
+  RETURN_IF_ERROR(DeviceRules(spec));
+  ASSIGN_OR_RETURN(record.launch, BuildLaunchSpec({sandbox, spec, image.config, std::move(user),
+                                                   engine_.SandboxDirectory(sandbox.id), std::move(devices)}));
+  if (spec.stop_signal != 0) {
+    record.stop_signal = spec.stop_signal;
+  } else {
+    ASSIGN_OR_RETURN(record.stop_signal, ParseSignal(image.config.stop_signal));
+  }
+  ASSIGN_OR_RETURN(record.group, cgroups::JoinGroup(sandbox.containers_group, record.id.str()));
+  if (!sandbox.spec.log_directory.empty() && !spec.log_path.empty()) {
+    record.log_path = sandbox.spec.log_directory + "/" + spec.log_path;
+  }
+  RETURN_IF_ERROR(cgroups::RenderSettings(spec.resources));
+  const NamespaceOptions& namespaces = spec.security.namespaces;
+  if (namespaces.pid == NamespaceMode::kTarget) {
+    const ContainerPtr target = engine_.store->Find(ContainerId(namespaces.target_id));
+    if (target == nullptr || target->sandbox != sandbox.id) {
+      return Error::Make(ErrorCode::kInvalidArgument, "PID namespace target ", namespaces.target_id,
+                         ": is no container of this sandbox");
+    }
+  }
+  // Refuses now what would fail at the start: capabilities, mounts, seccomp, sizes.
+  RETURN_IF_ERROR(Plan(sandbox, record, {}));
+  return record;
+}
+
+Result<runtime::LaunchPlan> ContainerManager::Plan(const SandboxRecord& sandbox, const ContainerRecord& record,
+                                                   const overlay::Snapshot& snapshot) {
+  runtime::ContainerLaunch launch;
+  launch.spec = record.launch;
+  launch.overlay = runtime::OverlayRootfs{snapshot.layers_dir, snapshot.lower, snapshot.upper, snapshot.work,
+                                          engine_.overlay_append};
+  launch.join_namespaces = kPodNamespaces;
+  launch.pid = PlanPid(PidMode(sandbox, record.spec));
+  launch.pod_shm = sandbox.spec.namespaces.ipc != NamespaceMode::kNode;
+  launch.two_stages = sandbox.shares_ptrace && launch.pid == runtime::PidNamespace::kJoin;
+  const auto& capabilities = record.launch.process.capabilities.bounding;
+  ASSIGN_OR_RETURN(const auto profile, ChooseSeccomp(record.spec.security, capabilities));
+  if (profile) {
+    ASSIGN_OR_RETURN(launch.seccomp, engine_.seccomp.Get(*profile));
+  }
+  return runtime::PlanContainer(launch);
+}
+
+Result<> ContainerManager::Start(const ContainerId& id) {
+  ASSIGN_OR_RETURN(ContainerPtr container, GetContainer(id));
+  const LivePtr live = engine_.live.Get(container->sandbox);
+  const std::shared_lock operations(live->operations);
+  ASSIGN_OR_RETURN(const Busy busy, Busy::Take(live, id, "start"));
+  ASSIGN_OR_RETURN(container, GetContainer(id));
+  if (container->state != ContainerState::kCreated) {
+    return Error::Make(ErrorCode::kFailedPrecondition, "container ", id.str(), " was started before");
+  }
+  const SandboxPtr sandbox = engine_.store->Find(container->sandbox);
+  if (sandbox == nullptr || sandbox->state != SandboxState::kReady) return NotReady(container->sandbox);
+  ASSIGN_OR_RETURN(auto monitor, GetMonitor(*live, container->sandbox));
+  ASSIGN_OR_RETURN(const overlay::Snapshot snapshot, engine_.images->GetSnapshot(id.str()));
+  ASSIGN_OR_RETURN(const runtime::LaunchPlan plan, Plan(*sandbox, *container, snapshot));
+
+  ContainerBuild build{.engine = engine_, .record = *container, .plan = &plan, .monitor = std::move(monitor)};
+  if (Result<> started = RunSteps(ContainerStartSteps(), build, engine_.config.fault); !started) {
+    RecordStartFailure(*container, started.error());
+    return std::move(started).error().Wrap("start container ", id.str());
+  }
+  RETURN_IF_ERROR(engine_.store->Update(id, [&](ContainerRecord& r) {
+    // The exit may have been recorded already; then only what it does not know is added.
+    if (r.state == ContainerState::kCreated) r.state = ContainerState::kRunning;
+    r.started_at_ns = build.started.started_at_ns;
+    r.pid = r.state == ContainerState::kRunning ? build.started.pid : 0;
+  }));
+  engine_.Changed(container->sandbox);
+  return {};
+}
+
+void ContainerManager::RecordStartFailure(const ContainerRecord& record, const Error& error) {
+  auto updated = engine_.store->Update(record.id, [&](ContainerRecord& r) {
+    r.state = ContainerState::kExited;
+    r.exit_code = 128;
+    r.reason = "StartError";
+    r.message = error.message();
+    r.started_at_ns = r.finished_at_ns = NowNs();
+  });
+  if (!updated) log::error("record failed start of {}: {}", record.id.str(), updated.error().message());
+  engine_.Changed(record.sandbox);
+}
+
+void ContainerManager::HandleExit(const SandboxId& sandbox, const runtime::ContainerExit& exit) {
+  const ContainerId id(exit.container_id);
+  auto updated = engine_.store->Update(id, [&](ContainerRecord& r) {
+    if (r.state == ContainerState::kExited) return;  // told twice: by the event and by the state
+    r.state = ContainerState::kExited;
+    r.exit_code = exit.exit_code;
+    r.started_at_ns = exit.started_at_ns;
+    r.finished_at_ns = exit.finished_at_ns;
+    r.pid = 0;
+    r.reason = exit.oom_killed ? "OOMKilled" : exit.exit_code == 0 ? "Completed" : "Error";
+  });
+  if (!updated && updated.error().code() != ErrorCode::kNotFound) {
+    log::error("record exit of {}: {}", exit.container_id, updated.error().message());
+    return;  // not acknowledged: the next daemon is told again
+  }
+  const LivePtr live = engine_.live.Get(sandbox);
+  std::shared_ptr<runtime::MonitorClient> monitor;
+  {
+    const std::lock_guard lock(live->mutex);
+    monitor = live->monitor;
+  }
+  if (monitor != nullptr) (void)monitor->Forget(exit.container_id);  // lost meanwhile: nothing to forget
+  engine_.Changed(sandbox);
+}
+
+Result<> ContainerManager::KillAndWait(const ContainerRecord& record) {
+  const LivePtr live = engine_.live.Get(record.sandbox);
+  if (auto monitor = GetMonitor(*live, record.sandbox)) (void)(*monitor)->Kill(record.id.str());
+  std::unique_lock lock(live->mutex);
+  const bool exited = live->changed.wait_for(lock, kExitDeadline, [&] {
+    const ContainerPtr now = engine_.store->Find(record.id);
+    return now == nullptr || now->state != ContainerState::kRunning;
+  });
+  if (exited) return {};
+  return Error::Make(ErrorCode::kInternal, "container ", record.id.str(), " does not end after SIGKILL");
+}
+
+Result<> ContainerManager::Stop(const ContainerId& id, std::chrono::seconds grace) {
+  const ContainerPtr container = engine_.store->Find(id);
+  if (container == nullptr || container->state != ContainerState::kRunning) return {};
+  const LivePtr live = engine_.live.Get(container->sandbox);
+  if (grace.count() <= 0) return KillAndWait(*container);
+  const auto deadline = std::chrono::steady_clock::now() + grace;
+  bool first = false;
+  {
+    const std::lock_guard lock(live->mutex);
+    const auto [stop, inserted] = live->stops.try_emplace(id, LiveSandbox::Stop{deadline});
+    first = inserted;
+    stop->second.deadline = std::min(stop->second.deadline, deadline);
+  }
+  live->changed.notify_all();  // who waits already has to look at the deadline again
+  if (first) {
+    if (auto monitor = GetMonitor(*live, container->sandbox)) (void)(*monitor)->Signal(id.str(), container->stop_signal);
+  }
+  const auto ended = [&] {
+    const ContainerPtr now = engine_.store->Find(id);
+    return now == nullptr || now->state != ContainerState::kRunning;
+  };
+  std::unique_lock lock(live->mutex);
+  bool done = ended();
+  while (!done) {
+    const auto until = live->stops.contains(id) ? live->stops[id].deadline : deadline;
+    if (std::chrono::steady_clock::now() >= until) break;
+    (void)live->changed.wait_until(lock, until);
+    done = ended();
+  }
+  live->stops.erase(id);
+  lock.unlock();
+  return done ? Result<>() : KillAndWait(*container);
+}
+
+Result<> ContainerManager::RemoveStopped(const ContainerRecord& record) {
+  ContainerBuild build{.engine = engine_, .record = record};
+  RETURN_IF_ERROR(UndoSteps(ContainerStartSteps(), build), "remove container ", record.id.str());
+  RETURN_IF_ERROR(UndoSteps(ContainerCreateSteps(), build), "remove container ", record.id.str());
+  engine_.Changed(record.sandbox);
+  return {};
+}
+
+Result<> ContainerManager::Remove(const ContainerId& id) {
+  ContainerPtr container = engine_.store->Find(id);
+  if (container == nullptr) return {};
+  const LivePtr live = engine_.live.Get(container->sandbox);
+  const std::shared_lock operations(live->operations);
+  ASSIGN_OR_RETURN(const Busy busy, Busy::Take(live, id, "remove"));
+  container = engine_.store->Find(id);
+  if (container == nullptr) return {};
+  if (container->state == ContainerState::kRunning) RETURN_IF_ERROR(KillAndWait(*container));
+  return RemoveStopped(*container);
+}
+
+Result<runtime::ExecResult> ContainerManager::ExecSync(const ContainerId& id, const std::vector<std::string>& command,
+                                                       std::chrono::milliseconds timeout) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, GetContainer(id));
+  const SandboxPtr sandbox = engine_.store->Find(container->sandbox);
+  if (container->state != ContainerState::kRunning || sandbox == nullptr) {
+    return Error::Make(ErrorCode::kFailedPrecondition, "container ", id.str(), " is not running");
+  }
+  runtime::ExecLaunch launch;
+  launch.process = container->launch.process;
+  launch.process.args = command;
+  launch.join_namespaces = kPodNamespaces;
+  launch.pid = PidMode(*sandbox, container->spec) == NamespaceMode::kNode ? runtime::PidNamespace::kHost
+                                                                          : runtime::PidNamespace::kJoin;
+  launch.two_stages = sandbox->shares_ptrace;
+  ASSIGN_OR_RETURN(const auto profile,
+                   ChooseSeccomp(container->spec.security, container->launch.process.capabilities.bounding));
+  if (profile) {
+    ASSIGN_OR_RETURN(launch.seccomp, engine_.seccomp.Get(*profile));
+  }
+  ASSIGN_OR_RETURN(const runtime::LaunchPlan plan, runtime::PlanExec(launch), "exec");
+  ASSIGN_OR_RETURN(auto monitor, GetMonitor(*engine_.live.Get(container->sandbox), container->sandbox));
+  return monitor->Exec(id.str(), plan, timeout);
+}
+
+Result<> ContainerManager::ReopenLog(const ContainerId& id) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, GetContainer(id));
+  if (container->state != ContainerState::kRunning) {
+    return Error::Make(ErrorCode::kFailedPrecondition, "container ", id.str(), " is not running");
+  }
+  if (container->log_path.empty()) return {};
+  ASSIGN_OR_RETURN(auto monitor, GetMonitor(*engine_.live.Get(container->sandbox), container->sandbox));
+  ASSIGN_OR_RETURN(const UniqueFd file, OpenLog(container->log_path));
+  return monitor->ReopenLog(id.str(), file.get());
+}
+
+}  // namespace fermata::sandbox

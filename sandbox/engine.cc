@@ -1,0 +1,66 @@
+#include "sandbox/engine.h"
+
+#include <fcntl.h>
+
+#include <chrono>
+
+#include "cgroups/mount.h"
+#include "overlay/overlay_mount.h"
+#include "runtime/base/file.h"
+#include "runtime/base/memfd.h"
+
+namespace fermata::sandbox {
+
+LivePtr LiveSandboxes::Get(const SandboxId& id) {
+  const std::lock_guard lock(mutex_);
+  LivePtr& live = live_[id];
+  if (live == nullptr) live = std::make_shared<LiveSandbox>();
+  return live;
+}
+
+void LiveSandboxes::Erase(const SandboxId& id) {
+  const std::lock_guard lock(mutex_);
+  live_.erase(id);
+}
+
+int64_t NowNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+const std::vector<std::string>& WantedControllers() {
+  static const std::vector<std::string> kControllers = {"cpuset", "cpu", "io", "memory", "pids"};
+  return kControllers;
+}
+
+void Engine::Changed(const SandboxId& id) {
+  const LivePtr sandbox = live.Get(id);
+  {
+    const std::lock_guard lock(sandbox->mutex);  // so that no waiter misses it between its look and its sleep
+  }
+  sandbox->changed.notify_all();
+  if (on_change) on_change(id);
+}
+
+Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config, Network& network) {
+  auto engine = std::make_unique<Engine>(std::move(config), network);
+  Engine& e = *engine;
+  ASSIGN_OR_RETURN(e.boot_id, ReadFileAt(AT_FDCWD, "/proc/sys/kernel/random/boot_id"));
+  ASSIGN_OR_RETURN(e.run_dir, MakeDirectories(AT_FDCWD, e.config.run_dir));
+  if (::fchmod(e.run_dir.get(), 0700) != 0) return Error::Errno("chmod ", e.config.run_dir);
+  ASSIGN_OR_RETURN(e.sandboxes_dir, MakeDirectories(e.run_dir.get(), "sandboxes", 0700));
+  RETURN_IF_ERROR(MakeDirectories(AT_FDCWD, e.config.data_dir));
+  ASSIGN_OR_RETURN(const std::string mount, cgroups::FindCgroup2Mount());
+  ASSIGN_OR_RETURN(e.cgroup_mount, cgroups::Cgroup::Open(mount));
+  ASSIGN_OR_RETURN(e.programs.monitor, SealedProgram("fermata-monitor", e.config.program_dir + "/fermata-monitor"));
+  ASSIGN_OR_RETURN(e.programs.pause, SealedProgram("fermata-pause", e.config.program_dir + "/fermata-pause"));
+  ASSIGN_OR_RETURN(e.store, Store::Open(e.config.data_dir + "/state.db"));
+  ASSIGN_OR_RETURN(e.images, overlay::ImageStore::Open(e.config.data_dir));
+  e.overlay_append = overlay::LowerdirAppendSupported(e.config.data_dir);
+  ASSIGN_OR_RETURN(e.reactor, runtime::Reactor::Start());
+  // The first container should not pay for compiling these.
+  RETURN_IF_ERROR(e.seccomp.Get(runtime::DefaultSeccompProfile({})));
+  return engine;
+}
+
+}  // namespace fermata::sandbox
