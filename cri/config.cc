@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <algorithm>
 #include <filesystem>
 #include <toml++/toml.h>
 

@@ -113,10 +113,9 @@ Result<std::vector<std::string>> ReadPaths(const char* field,
 
 Result<> ReadConfinement(const Context& context, const SandboxSpec&, SecurityContext& out) {
   RETURN_IF_ERROR(CheckSelinux(context.selinux_options()));
-  RETURN_IF_ERROR(
-      CheckApparmor(context.has_apparmor() ? &context.apparmor() : nullptr, context.apparmor_profile()));
-  ASSIGN_OR_RETURN(SeccompChoice seccomp, ReadSeccomp(context.has_seccomp() ? &context.seccomp() : nullptr,
-                                                      context.seccomp_profile_path()));
+  RETURN_IF_ERROR(CheckApparmor(context.has_apparmor() ? &context.apparmor() : nullptr, context.apparmor_profile()));
+  ASSIGN_OR_RETURN(SeccompChoice seccomp,
+                   ReadSeccomp(context.has_seccomp() ? &context.seccomp() : nullptr, context.seccomp_profile_path()));
   out.seccomp = seccomp.mode;
   out.seccomp_profile = std::move(seccomp.profile);
   ASSIGN_OR_RETURN(out.masked_paths, ReadPaths("masked_paths", context.masked_paths()));
@@ -139,8 +138,8 @@ Result<> ReadPrivileged(const Context& context, const SandboxSpec& sandbox, Secu
 
 using Reader = Result<> (*)(const Context&, const SandboxSpec&, SecurityContext&);
 constexpr Reader kReaders[] = {
-    ReadNamespaces,  ReadUser,       ReadGroupsAndFlags, ReadCapabilities,
-    ReadConfinement, ReadPrivileged,  // last: takes back what was read before
+    ReadNamespaces,   ReadUser,        ReadGroupsAndFlags,
+    ReadCapabilities, ReadConfinement, ReadPrivileged,  // last: takes back what was read before
 };
 
 }  // namespace

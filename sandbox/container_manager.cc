@@ -266,8 +266,9 @@ Result<> ContainerManager::KillAndWait(const ContainerRecord& record) {
   std::unique_lock lock(live->mutex);
   const bool exited = live->changed.wait_for(lock, kExitDeadline, [&] {
     const ContainerPtr now = engine_.store->Find(record.id);
-    return now == nullptr || now->state != ContainerState::kRunning;
+    return engine_.ending || now == nullptr || now->state != ContainerState::kRunning;
   });
+  if (engine_.ending) return Error::Make(ErrorCode::kUnavailable, "the daemon is ending");
   if (exited) return {};
   return Error::Make(ErrorCode::kInternal, "container ", record.id.str(), " does not end after SIGKILL");
 }
@@ -291,7 +292,7 @@ Result<> ContainerManager::Stop(const ContainerId& id, std::chrono::seconds grac
   }
   const auto ended = [&] {
     const ContainerPtr now = engine_.store->Find(id);
-    return now == nullptr || now->state != ContainerState::kRunning;
+    return engine_.ending || now == nullptr || now->state != ContainerState::kRunning;
   };
   std::unique_lock lock(live->mutex);
   bool done = ended();
@@ -303,6 +304,7 @@ Result<> ContainerManager::Stop(const ContainerId& id, std::chrono::seconds grac
   }
   live->stops.erase(id);
   lock.unlock();
+  if (engine_.ending) return Error::Make(ErrorCode::kUnavailable, "the daemon is ending");
   return done ? Result<>() : KillAndWait(*container);
 }
 

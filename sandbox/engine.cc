@@ -23,6 +23,28 @@ void LiveSandboxes::Erase(const SandboxId& id) {
   live_.erase(id);
 }
 
+std::vector<LivePtr> LiveSandboxes::All() {
+  const std::lock_guard lock(mutex_);
+  std::vector<LivePtr> all;
+  for (const auto& [id, live] : live_) all.push_back(live);
+  return all;
+}
+
+void Engine::End() {
+  ending = true;
+  for (const LivePtr& sandbox : live.All()) {
+    std::shared_ptr<runtime::MonitorClient> monitor;
+    {
+      const std::lock_guard lock(sandbox->mutex);
+      monitor = sandbox->monitor;
+    }
+    if (monitor != nullptr) monitor->Abandon();
+    sandbox->changed.notify_all();
+  }
+  reactor->Stop();
+  tasks.Drain();
+}
+
 int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();

@@ -2,6 +2,7 @@
 // Made once by Engine::Open (engine_open.cc), in the order in which the members stand.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -58,6 +59,7 @@ class LiveSandboxes {
  public:
   LivePtr Get(const SandboxId& id);  // made if missing
   void Erase(const SandboxId& id);
+  [[nodiscard]] std::vector<LivePtr> All();
 
  private:
   std::mutex mutex_;  // guards all
@@ -92,6 +94,9 @@ struct Engine {
     return config.run_dir + "/sandboxes/" + id.str();
   }
   void Changed(const SandboxId& id);    // wakes who waits for `id` and calls on_change
+  // The daemon ends: every wait returns, nothing new is heard of the monitors, work under way is waited for.
+  void End();
+  std::atomic<bool> ending = false;
 };
 
 // Milliseconds since 1970 are not enough for the CRI: nanoseconds, from the system clock.

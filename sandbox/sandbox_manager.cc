@@ -72,7 +72,7 @@ runtime::MonitorEvents SandboxManager::EventsOf(const SandboxId& id) {
 Result<> SandboxManager::WaitContainersExited(const SandboxId& id, LiveSandbox& live) {
   const auto all_exited = [&] {
     const auto containers = engine_.store->ContainersOf(id);
-    return std::none_of(containers.begin(), containers.end(),
+    return engine_.ending || std::none_of(containers.begin(), containers.end(),
                         [](const ContainerPtr& c) { return c->state == ContainerState::kRunning; });
   };
   std::unique_lock lock(live.mutex);

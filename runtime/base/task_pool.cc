@@ -8,7 +8,9 @@ namespace {
 constexpr auto kIdle = std::chrono::seconds(10);
 }  // namespace
 
-TaskPool::~TaskPool() {
+TaskPool::~TaskPool() { Drain(); }
+
+void TaskPool::Drain() {
   std::unique_lock lock(mutex_);
   ending_ = true;
   work_.notify_all();

@@ -18,6 +18,8 @@ class TaskPool {
   TaskPool& operator=(const TaskPool&) = delete;
 
   void Post(std::function<void()> work);
+  // Waits for all work that was posted; what is posted later runs too, but nobody waits for it but the destructor.
+  void Drain();
 
  private:
   void Run();

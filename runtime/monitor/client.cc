@@ -285,6 +285,14 @@ Result<> MonitorClient::Quit() {
   return {};
 }
 
+void MonitorClient::Abandon() {
+  {
+    const std::lock_guard lock(mutex_);
+    lost_ = true;
+  }
+  changed_.notify_all();
+}
+
 void MonitorClient::KillMonitor() { (void)process_.Signal(SIGKILL); }
 
 void MonitorClient::OnReadable() {

@@ -99,6 +99,8 @@ class MonitorClient : public Readable, public std::enable_shared_from_this<Monit
   Result<> Stop();
   // Ends the monitor and waits until it is gone. Succeeds when it is gone already.
   Result<> Quit();
+  // Makes every call that waits return kUnavailable, now and later; the pod goes on. For the daemon's end.
+  void Abandon();
   // Kills the monitor itself, when it does not answer any more.
   void KillMonitor();
 

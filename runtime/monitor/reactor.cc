@@ -21,10 +21,13 @@ Result<std::unique_ptr<Reactor>> Reactor::Start() {
   return reactor;
 }
 
-Reactor::~Reactor() {
+Reactor::~Reactor() { Stop(); }
+
+void Reactor::Stop() {
+  if (!thread_.joinable()) return;
   const uint64_t one = 1;
   (void)!::write(wake_.get(), &one, sizeof one);
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 
 Result<> Reactor::Add(int fd, std::weak_ptr<Readable> receiver) {

@@ -32,6 +32,8 @@ class Reactor {
   // The reactor holds the receiver only while it calls it.
   Result<> Add(int fd, std::weak_ptr<Readable> receiver);
   void Remove(int fd);
+  // Ends the thread: no receiver is called any more. Idempotent.
+  void Stop();
 
  private:
   Reactor() = default;

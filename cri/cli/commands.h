@@ -1,0 +1,55 @@
+// The commands of `fermata`, one function each: connect, call, print. They give the exit status; errors are printed by
+// main.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/result.h"
+
+namespace fermata::cri::cli {
+
+struct Global {
+  std::string socket;
+  bool json = false;
+};
+
+struct RunOptions {
+  std::string file;
+  bool detach = false;
+  bool keep = false;  // do not remove the pods when they are over
+};
+Result<int> Run(const Global& global, const RunOptions& options);
+
+Result<int> ListPods(const Global& global, bool all);
+Result<int> ListContainers(const Global& global, bool all);
+
+struct LogsOptions {
+  std::string pod, container;
+  bool follow = false;
+  bool timestamps = false;
+  int64_t tail = 0;
+};
+Result<int> Logs(const Global& global, const LogsOptions& options);
+
+struct ExecOptions {
+  std::string pod, container;
+  std::vector<std::string> command;
+  int64_t timeout_seconds = 0;
+};
+// The command's own exit status.
+Result<int> Exec(const Global& global, const ExecOptions& options);
+
+Result<int> Stop(const Global& global, const std::vector<std::string>& pods, std::optional<int64_t> grace_seconds);
+Result<int> Remove(const Global& global, const std::vector<std::string>& pods, bool force);
+
+Result<int> ImportImage(const Global& global, const std::string& path, const std::string& name);
+Result<int> ListImages(const Global& global);
+Result<int> RemoveImages(const Global& global, const std::vector<std::string>& images);
+
+Result<int> Info(const Global& global);
+Result<int> Version(const Global& global);
+
+}  // namespace fermata::cri::cli

@@ -1,0 +1,114 @@
+// fermata: the command line. Each command is a function of commands.h.
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <iostream>
+
+#include "cri/cli/commands.h"
+#include "cri/cli/output.h"
+
+namespace {
+
+namespace cli = fermata::cri::cli;
+using fermata::Result;
+
+// What the options are read into; the command that was chosen is called when all are there.
+struct Parsed {
+  cli::Global global;
+  cli::RunOptions run;
+  cli::LogsOptions logs;
+  cli::ExecOptions exec;
+  std::vector<std::string> names;
+  std::string path, name;
+  int64_t grace = -1;
+  bool all = false;
+  bool force = false;
+  std::function<Result<int>()> command;
+};
+
+void AddPodCommands(CLI::App& app, Parsed& p) {
+  CLI::App* run = app.add_subcommand("run", "Run the pods of a manifest: follow their output, stop them on Ctrl-C, "
+                                            "remove them at the end. The exit status is that of the first container that "
+                                            "failed, or 0");
+  run->add_option("FILE", p.run.file, "Pod YAML; - for standard input")->required();
+  run->add_flag("-d,--detach", p.run.detach, "print the pods' ids and leave them running");
+  run->add_flag("--keep", p.run.keep, "keep the pods when they are over, for logs and pods");
+  run->callback([&p] { p.command = [&p] { return cli::Run(p.global, p.run); }; });
+
+  CLI::App* pods = app.add_subcommand("pods", "List pods");
+  pods->add_flag("-a,--all", p.all, "also those that kubelet or crictl made");
+  pods->callback([&p] { p.command = [&p] { return cli::ListPods(p.global, p.all); }; });
+
+  CLI::App* ps = app.add_subcommand("ps", "List the containers of pods");
+  ps->add_flag("-a,--all", p.all, "also those that do not run");
+  ps->callback([&p] { p.command = [&p] { return cli::ListContainers(p.global, p.all); }; });
+
+  CLI::App* stop = app.add_subcommand("stop", "Stop pods gracefully; they stay listed until they are removed");
+  stop->add_option("POD", p.names, "names, or ids or their beginnings")->required();
+  stop->add_option("-t,--time", p.grace, "seconds before the kill (default: what the manifest says)")->check(CLI::NonNegativeNumber);
+  stop->callback([&p] {
+    p.command = [&p] { return cli::Stop(p.global, p.names, p.grace < 0 ? std::nullopt : std::optional(p.grace)); };
+  });
+
+  CLI::App* rm = app.add_subcommand("rm", "Remove pods that are over, with their logs and volumes");
+  rm->add_option("POD", p.names, "names, or ids or their beginnings")->required();
+  rm->add_flag("-f,--force", p.force, "stop those that run");
+  rm->callback([&p] { p.command = [&p] { return cli::Remove(p.global, p.names, p.force); }; });
+}
+
+void AddContainerCommands(CLI::App& app, Parsed& p) {
+  CLI::App* logs = app.add_subcommand("logs", "Print what the containers of a pod have written");
+  logs->add_option("POD", p.logs.pod, "name or id")->required();
+  logs->add_option("-c,--container", p.logs.container, "only this container");
+  logs->add_flag("-f,--follow", p.logs.follow, "go on until the pod is over");
+  logs->add_flag("-t,--timestamps", p.logs.timestamps, "with the time of each line");
+  logs->add_option("--tail", p.logs.tail, "only so many lines of each container")->check(CLI::PositiveNumber);
+  logs->callback([&p] { p.command = [&p] { return cli::Logs(p.global, p.logs); }; });
+
+  CLI::App* exec = app.add_subcommand("exec", "Run a program in a container; its exit status is ours");
+  exec->add_option("POD", p.exec.pod, "name or id")->required();
+  exec->add_option("-c,--container", p.exec.container, "in this container");
+  exec->add_option("--timeout", p.exec.timeout_seconds, "seconds after which it is killed (0: never)")->check(CLI::NonNegativeNumber);
+  exec->add_option("COMMAND", p.exec.command, "the program and its arguments")->required();
+  exec->positionals_at_end();
+  exec->prefix_command(false);
+  exec->callback([&p] { p.command = [&p] { return cli::Exec(p.global, p.exec); }; });
+}
+
+void AddOtherCommands(CLI::App& app, Parsed& p) {
+  CLI::App* image = app.add_subcommand("image", "Images");
+  image->require_subcommand(1);
+  CLI::App* import = image->add_subcommand("import", "Import an OCI archive or an OCI layout directory");
+  import->add_option("FILE", p.path, "archive, directory, or - for standard input")->required();
+  import->add_option("NAME", p.name, "name to give it (default: the names in the archive)");
+  import->callback([&p] { p.command = [&p] { return cli::ImportImage(p.global, p.path, p.name); }; });
+  CLI::App* ls = image->add_subcommand("ls", "List images");
+  ls->callback([&p] { p.command = [&p] { return cli::ListImages(p.global); }; });
+  CLI::App* rm = image->add_subcommand("rm", "Remove images with all their names");
+  rm->add_option("IMAGE", p.names, "names, digests or ids")->required();
+  rm->callback([&p] { p.command = [&p] { return cli::RemoveImages(p.global, p.names); }; });
+
+  app.add_subcommand("info", "Show the daemon and the machine")->callback([&p] {
+    p.command = [&p] { return cli::Info(p.global); };
+  });
+  app.add_subcommand("version", "Show the version")->callback([&p] { p.command = [&p] { return cli::Version(p.global); }; });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("fermata - pods without Kubernetes, and a look at the container runtime that serves it");
+  Parsed parsed;
+  app.require_subcommand(1);
+  app.add_option("--socket", parsed.global.socket, "the daemon's socket, PATH or unix://PATH (environment: FERMATA_SOCKET; "
+                                                   "default: /run/fermata/fermata.sock, where a daemon is started if none answers)");
+  app.add_flag("--json", parsed.global.json, "print JSON where there is something to list");
+  app.fallthrough();
+  AddPodCommands(app, parsed);
+  AddContainerCommands(app, parsed);
+  AddOtherCommands(app, parsed);
+  CLI11_PARSE(app, argc, argv);
+  const Result<int> status = parsed.command();
+  if (status) return *status;
+  std::cerr << "fermata: " << cli::Printable(status.error().message()) << "\n";
+  return 125;  // ours, as podman's: what a container ends with stays distinguishable
+}

@@ -1,0 +1,36 @@
+// What the command line prints: tables, JSON, and lines of several containers with a coloured prefix. Colours only
+// on a terminal and unless NO_COLOR is set; text that a tenant wrote never reaches a terminal with control bytes in it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fermata::cri::cli {
+
+// Control bytes but tab as \xNN; for names and other words, not for a container's own output.
+std::string Printable(std::string_view text);
+
+// Columns as wide as their longest cell, two spaces between.
+std::string FormatTable(const std::vector<std::vector<std::string>>& rows);
+
+// "5 minutes ago".
+std::string Age(int64_t unix_ns, int64_t now_ns);
+std::string HumanBytes(uint64_t bytes);
+
+// "web  | hello": pads names to one width and gives each a colour of its own.
+class PrefixedLines {
+ public:
+  PrefixedLines(std::vector<std::string> names, bool colour);
+  // The prefix of a container's line; empty for a pod of one container.
+  [[nodiscard]] std::string Prefix(const std::string& name) const;
+
+ private:
+  std::map<std::string, std::string> prefixes_;
+};
+
+bool UseColour(int fd);
+
+}  // namespace fermata::cri::cli

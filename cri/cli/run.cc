@@ -1,0 +1,204 @@
+// `fermata run` and `fermata logs`.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <thread>
+
+#include "cri/cli/commands.h"
+#include "cri/cli/follow.h"
+#include "runtime/base/file.h"
+
+namespace fermata::cri::cli {
+namespace {
+
+constexpr size_t kMaxManifestBytes = size_t{4} << 20;
+constexpr int kInterrupted = 130;  // what a shell reports for Ctrl-C
+
+std::vector<std::string> ContainerNames(const fv1::ApplyResponse& applied) {
+  std::vector<std::string> names;
+  for (const fv1::PodStatus& pod : applied.pods()) {
+    for (const fv1::ContainerStatus& container : pod.containers()) {
+      if (std::find(names.begin(), names.end(), container.name()) == names.end()) names.push_back(container.name());
+    }
+  }
+  return names;
+}
+
+Result<> StopPod(const Client& client, const std::string& id, bool at_once) {
+  grpc::ClientContext context;
+  fv1::StopPodRequest request;
+  fv1::StopPodResponse response;
+  request.set_pod(id);
+  if (at_once) request.set_grace_seconds(0);
+  return ToResult(client.pods->Stop(&context, request, &response));
+}
+
+// The pods of one `run`: their log threads, and what Ctrl-C does to them.
+class ForegroundRun {
+ public:
+  ForegroundRun(const Client& client, const fv1::ApplyResponse& applied)
+      : client_(client), applied_(applied), printer_(PrefixedLines(ContainerNames(applied), UseColour(STDOUT_FILENO)), false),
+        finished_(::eventfd(0, EFD_CLOEXEC)) {}
+
+  // Returns when all pods are over; true if that was asked for by a signal.
+  bool Wait() {
+    std::vector<std::thread> threads;
+    for (const fv1::PodStatus& pod : applied_.pods()) {
+      threads.emplace_back([this, id = pod.id()] {
+        fv1::LogsRequest request;
+        request.set_pod(id);
+        request.set_follow(true);
+        if (auto followed = FollowLogs(client_, request, printer_); !followed) {
+          std::cerr << "fermata: " << followed.error().message() << "\n";
+        }
+        const uint64_t one = 1;
+        (void)!::write(finished_.get(), &one, sizeof one);
+      });
+    }
+    WaitForEnd();
+    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : stops_) thread.join();
+    return signals_ > 0;
+  }
+
+ private:
+  void WaitForEnd() {
+    sigset_t mask;
+    ::sigemptyset(&mask);
+    ::sigaddset(&mask, SIGINT);
+    ::sigaddset(&mask, SIGTERM);
+    const UniqueFd signals(::signalfd(-1, &mask, SFD_CLOEXEC));
+    uint64_t ended = 0;
+    while (ended < static_cast<uint64_t>(applied_.pods_size())) {
+      pollfd wait[2] = {{signals.get(), POLLIN, 0}, {finished_.get(), POLLIN, 0}};
+      if (::poll(wait, 2, -1) < 0) continue;
+      if (wait[0].revents != 0) {
+        signalfd_siginfo info;
+        (void)!::read(signals.get(), &info, sizeof info);
+        OnSignal();
+      }
+      uint64_t count = 0;
+      if (wait[1].revents != 0 && ::read(finished_.get(), &count, sizeof count) == sizeof count) ended += count;
+    }
+  }
+
+  // The first one stops gracefully, the second one at once.
+  void OnSignal() {
+    ++signals_;
+    std::cerr << (signals_ == 1 ? "\nfermata: stopping; once more to kill\n" : "\nfermata: killing\n");
+    for (const fv1::PodStatus& pod : applied_.pods()) {
+      stops_.emplace_back([this, id = pod.id(), at_once = signals_ > 1] {
+        if (auto stopped = StopPod(client_, id, at_once); !stopped) {
+          std::cerr << "fermata: " << stopped.error().message() << "\n";
+        }
+      });
+    }
+  }
+
+  const Client& client_;
+  const fv1::ApplyResponse& applied_;
+  LogPrinter printer_;
+  UniqueFd finished_;
+  std::vector<std::thread> stops_;
+  int signals_ = 0;
+};
+
+// 0 when all pods succeeded, else the exit code of the first container that did not.
+Result<int> FinalStatus(const Client& client, const fv1::ApplyResponse& applied) {
+  grpc::ClientContext context;
+  fv1::ListPodsResponse pods;
+  RETURN_IF_ERROR(ToResult(client.pods->List(&context, {}, &pods)));
+  int status = 0;
+  for (const fv1::PodStatus& pod : pods.pods()) {
+    const bool ours = std::any_of(applied.pods().begin(), applied.pods().end(),
+                                  [&](const fv1::PodStatus& mine) { return mine.id() == pod.id(); });
+    if (!ours) continue;
+    for (const fv1::ContainerStatus& container : pod.containers()) {
+      if (container.exit_code() == 0) continue;
+      std::cerr << "fermata: " << Printable(container.name()) << " ended with " << container.exit_code()
+                << (container.reason().empty() ? "" : " (" + container.reason() + ")")
+                << (container.message().empty() ? "" : ": " + Printable(container.message())) << "\n";
+      if (status == 0) status = container.exit_code();
+    }
+  }
+  return status;
+}
+
+void RemovePods(const Client& client, const fv1::ApplyResponse& applied) {
+  for (const fv1::PodStatus& pod : applied.pods()) {
+    grpc::ClientContext context;
+    fv1::RemovePodRequest request;
+    fv1::RemovePodResponse response;
+    request.set_pod(pod.id());
+    request.set_force(true);
+    if (auto removed = ToResult(client.pods->Remove(&context, request, &response)); !removed) {
+      std::cerr << "fermata: remove " << Printable(pod.name()) << ": " << removed.error().message() << "\n";
+    }
+  }
+}
+
+}  // namespace
+
+Result<int> Run(const Global& global, const RunOptions& options) {
+  std::string text;
+  if (options.file == "-") {
+    ASSIGN_OR_RETURN(text, ReadAll(STDIN_FILENO, kMaxManifestBytes), "standard input");
+  } else {
+    ASSIGN_OR_RETURN(text, ReadFileAt(AT_FDCWD, options.file, kMaxManifestBytes));
+  }
+  // Signals are for WaitForEnd; blocked before any thread exists.
+  sigset_t mask;
+  ::sigemptyset(&mask);
+  ::sigaddset(&mask, SIGINT);
+  ::sigaddset(&mask, SIGTERM);
+  if (!options.detach) ::sigprocmask(SIG_BLOCK, &mask, nullptr);
+  ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
+  grpc::ClientContext context;
+  fv1::ApplyRequest request;
+  fv1::ApplyResponse applied;
+  request.set_manifest(text);
+  request.set_file_name(options.file == "-" ? "stdin" : options.file);
+  RETURN_IF_ERROR(ToResult(client.pods->Apply(&context, request, &applied)));
+  if (options.detach) {
+    for (const fv1::PodStatus& pod : applied.pods()) std::cout << pod.id() << "\n";
+    return 0;
+  }
+  ForegroundRun run(client, applied);
+  const bool interrupted = run.Wait();
+  ASSIGN_OR_RETURN(const int status, interrupted ? Result<int>(kInterrupted) : FinalStatus(client, applied));
+  if (!options.keep) RemovePods(client, applied);
+  return status;
+}
+
+Result<int> Logs(const Global& global, const LogsOptions& options) {
+  ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
+  grpc::ClientContext context;
+  fv1::ListPodsRequest list;
+  fv1::ListPodsResponse pods;
+  list.set_all(true);
+  RETURN_IF_ERROR(ToResult(client.pods->List(&context, list, &pods)));
+  std::vector<std::string> names;
+  for (const fv1::PodStatus& pod : pods.pods()) {
+    if (pod.name() != options.pod && !pod.id().starts_with(options.pod) &&
+        pod.namespace_() + "/" + pod.name() != options.pod) continue;
+    for (const fv1::ContainerStatus& container : pod.containers()) names.push_back(container.name());
+  }
+  if (!options.container.empty()) names.clear();
+  fv1::LogsRequest request;
+  request.set_pod(options.pod);
+  request.set_container(options.container);
+  request.set_follow(options.follow);
+  request.set_tail_lines(options.tail);
+  LogPrinter printer(PrefixedLines(std::move(names), UseColour(STDOUT_FILENO)), options.timestamps);
+  RETURN_IF_ERROR(FollowLogs(client, request, printer));
+  return 0;
+}
+
+}  // namespace fermata::cri::cli

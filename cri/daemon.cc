@@ -1,0 +1,135 @@
+#include "cri/daemon.h"
+
+#include <fcntl.h>
+#include <grpcpp/grpcpp.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "cri/image_service.h"
+#include "cri/pods_service.h"
+#include "cri/runtime_service.h"
+#include "cri/version.h"
+#include "runtime/base/file.h"
+#include "runtime/base/log.h"
+#include "sandbox/pods/pod_engine.h"
+
+namespace fermata::cri {
+namespace {
+
+constexpr int kMaxMessageBytes = 16 << 20;
+constexpr auto kShutdownGrace = std::chrono::seconds(2);
+
+// Held as long as the daemon lives: two of them on one directory would undo each other's work.
+Result<UniqueFd> LockDirectory(const std::string& path) {
+  ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(AT_FDCWD, path));
+  ASSIGN_OR_RETURN(UniqueFd lock, OpenAt(directory.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return Error::Errno("lock ", path);
+    auto holder = ReadAll(lock.get());
+    return Error::Make(ErrorCode::kFailedPrecondition, path, " is in use by another fermatad, pid ",
+                       holder ? *holder : "unknown");
+  }
+  if (::ftruncate(lock.get(), 0) != 0) return Error::Errno("truncate lock of ", path);
+  RETURN_IF_ERROR(WriteAll(lock.get(), std::to_string(::getpid())));
+  return lock;
+}
+
+sandbox::EngineConfig EngineConfigOf(const DaemonConfig& config) {
+  sandbox::EngineConfig engine;
+  engine.data_dir = config.data_dir;
+  engine.run_dir = config.run_dir;
+  engine.program_dir = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const std::string instance = config.Instance();
+  engine.cgroup_root = instance.empty() ? "fermata" : "fermata-" + instance;
+  engine.missing_controllers = config.missing_controllers;
+  engine.reject_missing_host_path = config.reject_missing_host_path;
+  return engine;
+}
+
+Result<> CheckPaths(const DaemonConfig& config) {
+  for (const std::string& path : {config.data_dir, config.run_dir, config.SocketPath()}) {
+    if (!path.starts_with('/')) return Error::Make(ErrorCode::kInvalidArgument, path, " is not an absolute path");
+  }
+  if (config.SocketPath().size() >= sizeof(sockaddr_un::sun_path)) {
+    return Error::Make(ErrorCode::kInvalidArgument, "socket path ", config.SocketPath(), " is longer than ",
+                       std::to_string(sizeof(sockaddr_un::sun_path) - 1), " bytes");
+  }
+  return {};
+}
+
+// Until a signal arrives or, with a limit, nothing has been there for that long.
+void WaitForEnd(const DaemonConfig& config, const PodsService& pods) {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT}) ::sigaddset(&signals, signal);
+  for (;;) {
+    if (config.exit_when_idle_seconds == 0) {
+      int signal = 0;
+      if (::sigwait(&signals, &signal) == 0) return;
+      continue;
+    }
+    const auto left = std::chrono::seconds(config.exit_when_idle_seconds) - pods.IdleTime();
+    if (left.count() <= 0) {
+      log::info("nothing to do for {} s, leaving", config.exit_when_idle_seconds);
+      return;
+    }
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left).count() + 1;
+    const timespec timeout{seconds, 0};
+    if (::sigtimedwait(&signals, nullptr, &timeout) > 0) return;
+  }
+}
+
+}  // namespace
+
+Result<> RunDaemon(const DaemonConfig& config) {
+  RETURN_IF_ERROR(CheckPaths(config));
+  ASSIGN_OR_RETURN(const UniqueFd data_lock, LockDirectory(config.data_dir));
+  ASSIGN_OR_RETURN(const UniqueFd run_lock, LockDirectory(config.run_dir));
+
+  sandbox::LoopbackNetwork network;
+  ASSIGN_OR_RETURN(const auto engine, sandbox::Engine::Open(EngineConfigOf(config), network), "start");
+  sandbox::ContainerManager containers(*engine);
+  sandbox::SandboxManager sandboxes(*engine, containers);
+  sandbox::pods::PodEngine pods(*engine, sandboxes, containers);
+  engine->on_change = [&pods](const sandbox::SandboxId& id) { pods.OnChange(id); };
+  sandboxes.Recover();
+  pods.Start();
+
+  RuntimeService runtime_service(*engine, sandboxes, containers, config);
+  ImageService image_service(*engine);
+  PodsService pods_service(*engine, pods, containers);
+  ImagesService images_service(*engine, pods_service);
+  SystemService system_service(*engine, config, pods_service);
+
+  const std::string socket = config.SocketPath();
+  (void)::unlink(socket.c_str());  // the lock says that no other daemon of this run directory listens on it
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  builder.AddListeningPort("unix:" + socket, grpc::InsecureServerCredentials());
+  for (grpc::Service* service : std::initializer_list<grpc::Service*>{&runtime_service, &image_service, &pods_service,
+                                                                      &images_service, &system_service}) {
+    builder.RegisterService(service);
+  }
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr) return Error::Make(ErrorCode::kInternal, "listen on ", socket);
+  if (::chmod(socket.c_str(), 0600) != 0) return Error::Errno("chmod ", socket);
+  log::info("fermatad {} serves on {}", kRuntimeVersion, socket);
+
+  WaitForEnd(config, pods_service);
+  log::info("ending; pods go on running");
+  pods_service.EndStreams();
+  server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
+  server->Wait();
+  pods.End();
+  engine->End();
+  (void)::unlink(socket.c_str());
+  return {};
+}
+
+}  // namespace fermata::cri

@@ -1,0 +1,217 @@
+#include "cri/pods_service.h"
+
+#include <poll.h>
+
+#include "cri/lookup.h"
+#include "cri/server.h"
+#include "sandbox/pods/log_follower.h"
+
+namespace fermata::cri {
+namespace {
+
+using sandbox::ContainerState;
+using sandbox::pods::ChangeNotifier;
+using sandbox::pods::ContainerView;
+using sandbox::pods::LogFollower;
+using sandbox::pods::LogLine;
+using sandbox::pods::PodView;
+
+constexpr Visibility kEverything{.cri = true, .pods = true};
+
+std::string StateText(const ContainerView& view) {
+  if (view.newest == nullptr) return "Waiting";
+  if (view.waits_for_restart && view.restarts > 0) return "CrashLoopBackOff";
+  switch (view.newest->state) {
+    case ContainerState::kCreated: return "Created";
+    case ContainerState::kRunning: return "Running";
+    case ContainerState::kExited: return "Exited";
+    default: return "Unknown";
+  }
+}
+
+void Fill(const ContainerView& view, fv1::ContainerStatus& status) {
+  status.set_name(view.name);
+  status.set_state(StateText(view));
+  status.set_restart_count(static_cast<int32_t>(view.restarts));
+  if (view.newest == nullptr) return;
+  const sandbox::ContainerRecord& record = *view.newest;
+  status.set_id(record.id.str());
+  status.set_image(record.spec.image);
+  status.set_exit_code(record.exit_code);
+  status.set_reason(record.reason);
+  status.set_message(record.message);
+  status.set_created_at_unix_nanos(record.created_at_ns);
+  status.set_started_at_unix_nanos(record.started_at_ns);
+  status.set_finished_at_unix_nanos(record.finished_at_ns);
+  status.set_pid(record.pid);
+}
+
+void Fill(const PodView& view, fv1::PodStatus& status) {
+  const sandbox::SandboxRecord& record = *view.sandbox;
+  status.set_id(record.id.str());
+  status.set_name(record.spec.name);
+  status.set_namespace_(record.spec.name_space);
+  status.set_phase(view.phase);
+  status.set_owner(record.spec.owner == sandbox::Owner::kPods ? "pods" : "cri");
+  status.set_created_at_unix_nanos(record.created_at_ns);
+  status.set_sandbox_ready(record.state == sandbox::SandboxState::kReady);
+  for (const std::string& ip : record.ips) status.add_ips(ip);
+  for (const ContainerView& container : view.containers) Fill(container, *status.add_containers());
+}
+
+}  // namespace
+
+std::chrono::seconds PodsService::IdleTime() const {
+  if (clients_ > 0 || !engine_.store->Sandboxes().empty()) last_seen_ = std::chrono::steady_clock::now();
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - last_seen_.load());
+}
+
+void PodsService::EndStreams() {
+  ending_ = true;
+  pods_.changes().Notify();
+}
+
+Result<sandbox::SandboxId> PodsService::Find(const std::string& pod) const {
+  std::string found_names;
+  sandbox::SandboxPtr found;
+  for (const sandbox::SandboxPtr& record : engine_.store->Sandboxes()) {
+    const sandbox::SandboxSpec& spec = record->spec;
+    if (record->state == sandbox::SandboxState::kCreating) continue;
+    if (pod != spec.name && pod != spec.name_space + "/" + spec.name) continue;
+    found_names += (found == nullptr ? "" : ", ") + record->id.str().substr(0, 12);
+    if (found != nullptr) {
+      return Error::Make(ErrorCode::kInvalidArgument, "pod ", pod, " is ambiguous: ", found_names, "; give the id");
+    }
+    found = record;
+  }
+  if (found != nullptr) return found->id;
+  ASSIGN_OR_RETURN(const sandbox::SandboxPtr record, FindSandbox(*engine_.store, pod, kEverything));
+  if (record == nullptr) return Error::Make(ErrorCode::kNotFound, "pod ", pod, " does not exist; see: fermata pods");
+  return record->id;
+}
+
+Result<sandbox::ContainerPtr> PodsService::FindRunning(const sandbox::SandboxId& pod, const std::string& name) const {
+  ASSIGN_OR_RETURN(const PodView view, pods_.View(pod));
+  std::string names;
+  for (const ContainerView& container : view.containers) names += (names.empty() ? "" : ", ") + container.name;
+  if (name.empty() && view.containers.size() > 1) {
+    return Error::Make(ErrorCode::kInvalidArgument, "pod ", view.sandbox->spec.name, " has several containers: ", names,
+                       "; choose one with -c");
+  }
+  for (const ContainerView& container : view.containers) {
+    if (container.newest != nullptr && (name.empty() || container.name == name)) return container.newest;
+  }
+  return Error::Make(ErrorCode::kNotFound, "pod ", view.sandbox->spec.name, " has no container ", name, "; it has: ", names);
+}
+
+grpc::ServerUnaryReactor* PodsService::Apply(grpc::CallbackServerContext* context, const fv1::ApplyRequest* request,
+                                             fv1::ApplyResponse* response) {
+  return Serve("Pods.Apply", context, engine_.tasks, [=, this]() -> Result<> {
+    const Client present(*this);
+    ASSIGN_OR_RETURN(const auto ids, pods_.Apply(request->manifest(), request->file_name()));
+    for (const sandbox::SandboxId& id : ids) {
+      ASSIGN_OR_RETURN(const PodView view, pods_.View(id));
+      Fill(view, *response->add_pods());
+    }
+    return {};
+  });
+}
+
+grpc::ServerUnaryReactor* PodsService::List(grpc::CallbackServerContext* context, const fv1::ListPodsRequest* request,
+                                            fv1::ListPodsResponse* response) {
+  return ServeNow("Pods.List", context, [&]() -> Result<> {
+    const Client present(*this);
+    for (const PodView& view : pods_.List(request->all())) Fill(view, *response->add_pods());
+    return {};
+  });
+}
+
+grpc::ServerWriteReactor<fv1::PodStatus>* PodsService::Watch(grpc::CallbackServerContext*,
+                                                             const fv1::WatchPodRequest* request) {
+  using Writer = StreamWriter<fv1::PodStatus>;
+  return new Writer("Pods.Watch", engine_.tasks, [this, pod = request->pod()](Writer& writer) -> Result<> {
+    const Client present(*this);
+    ASSIGN_OR_RETURN(const sandbox::SandboxId id, Find(pod));
+    const ChangeNotifier::Listener listener(pods_.changes());
+    writer.OnGone([&listener] { listener.Wake(); });
+    std::string last;
+    while (!writer.cancelled() && !ending_) {
+      listener.Clear();
+      const auto view = pods_.View(id);
+      if (!view) break;
+      fv1::PodStatus status;
+      Fill(*view, status);
+      if (std::string text = status.SerializeAsString(); text != last) {
+        last = std::move(text);
+        if (!writer.Write(status)) break;
+      }
+      pollfd wait{listener.fd(), POLLIN, 0};
+      (void)::poll(&wait, 1, -1);
+    }
+    writer.OnGone({});
+    return {};
+  });
+}
+
+grpc::ServerUnaryReactor* PodsService::Stop(grpc::CallbackServerContext* context, const fv1::StopPodRequest* request,
+                                            fv1::StopPodResponse*) {
+  return Serve("Pods.Stop", context, engine_.tasks, [=, this]() -> Result<> {
+    const Client present(*this);
+    ASSIGN_OR_RETURN(const sandbox::SandboxId id, Find(request->pod()));
+    std::optional<std::chrono::seconds> grace;
+    if (request->has_grace_seconds()) grace = std::chrono::seconds(request->grace_seconds());
+    return pods_.Stop(id, grace);
+  });
+}
+
+grpc::ServerUnaryReactor* PodsService::Remove(grpc::CallbackServerContext* context, const fv1::RemovePodRequest* request,
+                                              fv1::RemovePodResponse*) {
+  return Serve("Pods.Remove", context, engine_.tasks, [=, this]() -> Result<> {
+    const Client present(*this);
+    ASSIGN_OR_RETURN(const sandbox::SandboxId id, Find(request->pod()));
+    return pods_.Remove(id, request->force());
+  });
+}
+
+grpc::ServerWriteReactor<fv1::LogRecord>* PodsService::Logs(grpc::CallbackServerContext*, const fv1::LogsRequest* request) {
+  using Writer = StreamWriter<fv1::LogRecord>;
+  sandbox::pods::LogOptions options{request->container(), request->follow(), request->tail_lines(),
+                                    request->since_unix_nanos()};
+  return new Writer("Pods.Logs", engine_.tasks, [this, pod = request->pod(), options](Writer& writer) -> Result<> {
+    const Client present(*this);
+    ASSIGN_OR_RETURN(const sandbox::SandboxId id, Find(pod));
+    if (!options.container.empty()) RETURN_IF_ERROR(FindRunning(id, options.container));
+    const ChangeNotifier::Listener listener(pods_.changes());
+    writer.OnGone([&listener] { listener.Wake(); });
+    LogFollower follower(pods_, id, options);
+    Result<> done = follower.Run(listener, [&] { return writer.cancelled() || ending_; }, [&](const LogLine& line) {
+      fv1::LogRecord record;
+      record.set_container(line.container);
+      record.set_time_unix_nanos(line.time_ns);
+      record.set_is_stderr(line.is_stderr);
+      record.set_partial(line.partial);
+      record.set_content(line.content);
+      return writer.Write(record);
+    });
+    writer.OnGone({});
+    return done;
+  });
+}
+
+grpc::ServerUnaryReactor* PodsService::Exec(grpc::CallbackServerContext* context, const fv1::ExecRequest* request,
+                                            fv1::ExecResponse* response) {
+  return Serve("Pods.Exec", context, engine_.tasks, [=, this]() -> Result<> {
+    const Client present(*this);
+    ASSIGN_OR_RETURN(const sandbox::SandboxId id, Find(request->pod()));
+    ASSIGN_OR_RETURN(const sandbox::ContainerPtr container, FindRunning(id, request->container()));
+    ASSIGN_OR_RETURN(runtime::ExecResult result,
+                     containers_.ExecSync(container->id, {request->command().begin(), request->command().end()},
+                                          std::chrono::seconds(request->timeout_seconds())));
+    response->set_stdout(std::move(result.output[0]));
+    response->set_stderr(std::move(result.output[1]));
+    response->set_exit_code(result.exit_code);
+    return {};
+  });
+}
+
+}  // namespace fermata::cri

@@ -1,0 +1,104 @@
+// The services of fermata.v1: Pods, Images, System. Thread-safe; own nothing but the count of who is there.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <string>
+
+#include "cri/api/fermata_v1.grpc.pb.h"
+#include "cri/config.h"
+#include "sandbox/container_manager.h"
+#include "sandbox/engine.h"
+#include "sandbox/pods/pod_engine.h"
+
+namespace fermata::cri {
+
+namespace fv1 = ::fermata::v1;
+
+class PodsService final : public fv1::Pods::CallbackService {
+ public:
+  PodsService(sandbox::Engine& engine, sandbox::pods::PodEngine& pods, sandbox::ContainerManager& containers)
+      : engine_(engine), pods_(pods), containers_(containers) {}
+
+  grpc::ServerUnaryReactor* Apply(grpc::CallbackServerContext* context, const fv1::ApplyRequest* request,
+                                  fv1::ApplyResponse* response) override;
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const fv1::ListPodsRequest* request,
+                                 fv1::ListPodsResponse* response) override;
+  grpc::ServerWriteReactor<fv1::PodStatus>* Watch(grpc::CallbackServerContext* context,
+                                                  const fv1::WatchPodRequest* request) override;
+  grpc::ServerUnaryReactor* Stop(grpc::CallbackServerContext* context, const fv1::StopPodRequest* request,
+                                 fv1::StopPodResponse* response) override;
+  grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context, const fv1::RemovePodRequest* request,
+                                   fv1::RemovePodResponse* response) override;
+  grpc::ServerWriteReactor<fv1::LogRecord>* Logs(grpc::CallbackServerContext* context,
+                                                 const fv1::LogsRequest* request) override;
+  grpc::ServerUnaryReactor* Exec(grpc::CallbackServerContext* context, const fv1::ExecRequest* request,
+                                 fv1::ExecResponse* response) override;
+
+  // A call of fermata.v1 is under way while one of these lives.
+  class Client {
+   public:
+    explicit Client(const PodsService& service) : service_(service) { ++service_.clients_; }
+    ~Client() {
+      service_.last_seen_ = std::chrono::steady_clock::now();
+      --service_.clients_;
+    }
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+
+   private:
+    const PodsService& service_;
+  };
+  // For how long there has been no pod and no client.
+  [[nodiscard]] std::chrono::seconds IdleTime() const;
+  // Makes streams that wait for something end; the server is about to be shut down.
+  void EndStreams();
+
+ private:
+  friend class ImagesService;
+  // By name, namespace/name, id, or the beginning of an id; kNotFound, kInvalidArgument when several match.
+  Result<sandbox::SandboxId> Find(const std::string& pod) const;
+  Result<sandbox::ContainerPtr> FindRunning(const sandbox::SandboxId& pod, const std::string& container) const;
+
+  sandbox::Engine& engine_;
+  sandbox::pods::PodEngine& pods_;
+  sandbox::ContainerManager& containers_;
+  std::atomic<bool> ending_ = false;
+  mutable std::atomic<int> clients_ = 0;
+  mutable std::atomic<std::chrono::steady_clock::time_point> last_seen_ = std::chrono::steady_clock::now();
+};
+
+class ImagesService final : public fv1::Images::CallbackService {
+ public:
+  ImagesService(sandbox::Engine& engine, const PodsService& presence) : engine_(engine), presence_(presence) {}
+
+  grpc::ServerReadReactor<fv1::ImportRequest>* Import(grpc::CallbackServerContext* context,
+                                                      fv1::ImportResponse* response) override;
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const fv1::ListImagesRequest* request,
+                                 fv1::ListImagesResponse* response) override;
+  grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context, const fv1::RemoveImageRequest* request,
+                                   fv1::RemoveImageResponse* response) override;
+
+ private:
+  sandbox::Engine& engine_;
+  const PodsService& presence_;
+};
+
+class SystemService final : public fv1::System::CallbackService {
+ public:
+  SystemService(sandbox::Engine& engine, const DaemonConfig& config, const PodsService& presence)
+      : engine_(engine), config_(config), presence_(presence) {}
+
+  grpc::ServerUnaryReactor* Info(grpc::CallbackServerContext* context, const fv1::InfoRequest* request,
+                                 fv1::InfoResponse* response) override;
+
+ private:
+  sandbox::Engine& engine_;
+  const DaemonConfig& config_;
+  const PodsService& presence_;
+};
+
+}  // namespace fermata::cri

@@ -1,0 +1,80 @@
+// Pod sandboxes.
+#include "cri/convert.h"
+#include "cri/runtime_service.h"
+#include "cri/server.h"
+#include "runtime/base/json.h"
+
+namespace fermata::cri {
+namespace {
+
+std::string VerboseInfo(const sandbox::SandboxRecord& record) {
+  return Json({{"pid", record.pause_pid},
+               {"image", ""},
+               {"runtimeType", "fermata"},
+               {"cgroup", record.group},
+               {"sandboxMetadata", {{"createdAt", record.created_at_ns}, {"bootId", record.boot_id}}}})
+      .dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* RuntimeService::RunPodSandbox(grpc::CallbackServerContext* context,
+                                                        const v1::RunPodSandboxRequest* request,
+                                                        v1::RunPodSandboxResponse* response) {
+  return Serve("RunPodSandbox", context, engine_.tasks, [=, this]() -> Result<> {
+    if (!request->runtime_handler().empty()) {
+      return Error::Make(ErrorCode::kInvalidArgument, "runtime handler ", request->runtime_handler(), " is not configured");
+    }
+    ASSIGN_OR_RETURN(const sandbox::SandboxSpec spec, FromProto(request->config(), request->runtime_handler()));
+    ASSIGN_OR_RETURN(const sandbox::SandboxId id, sandboxes_.Run(spec, [context] { return context->IsCancelled(); }));
+    response->set_pod_sandbox_id(id.str());
+    return {};
+  });
+}
+
+grpc::ServerUnaryReactor* RuntimeService::StopPodSandbox(grpc::CallbackServerContext* context,
+                                                         const v1::StopPodSandboxRequest* request,
+                                                         v1::StopPodSandboxResponse*) {
+  return Serve("StopPodSandbox", context, engine_.tasks, [=, this]() -> Result<> {
+    ASSIGN_OR_RETURN(const sandbox::SandboxPtr found, FindSandbox(*engine_.store, request->pod_sandbox_id(), visible_));
+    return found == nullptr ? Result<>() : sandboxes_.Stop(found->id);
+  });
+}
+
+grpc::ServerUnaryReactor* RuntimeService::RemovePodSandbox(grpc::CallbackServerContext* context,
+                                                           const v1::RemovePodSandboxRequest* request,
+                                                           v1::RemovePodSandboxResponse*) {
+  return Serve("RemovePodSandbox", context, engine_.tasks, [=, this]() -> Result<> {
+    ASSIGN_OR_RETURN(const sandbox::SandboxPtr found, FindSandbox(*engine_.store, request->pod_sandbox_id(), visible_));
+    return found == nullptr ? Result<>() : sandboxes_.Remove(found->id);
+  });
+}
+
+grpc::ServerUnaryReactor* RuntimeService::PodSandboxStatus(grpc::CallbackServerContext* context,
+                                                           const v1::PodSandboxStatusRequest* request,
+                                                           v1::PodSandboxStatusResponse* response) {
+  return ServeNow("PodSandboxStatus", context, [&]() -> Result<> {
+    ASSIGN_OR_RETURN(const sandbox::SandboxPtr record, GetSandbox(*engine_.store, request->pod_sandbox_id(), visible_));
+    *response->mutable_status() = ToPodSandboxStatus(*record);
+    for (const sandbox::ContainerPtr& container : engine_.store->ContainersOf(record->id)) {
+      *response->add_containers_statuses() = ToContainerStatus(*container);
+    }
+    response->set_timestamp(sandbox::NowNs());
+    if (request->verbose()) (*response->mutable_info())["info"] = VerboseInfo(*record);
+    return {};
+  });
+}
+
+grpc::ServerUnaryReactor* RuntimeService::ListPodSandbox(grpc::CallbackServerContext* context,
+                                                         const v1::ListPodSandboxRequest* request,
+                                                         v1::ListPodSandboxResponse* response) {
+  return ServeNow("ListPodSandbox", context, [&]() -> Result<> {
+    for (const sandbox::SandboxPtr& record : engine_.store->Sandboxes()) {
+      if (!visible_.Shows(record->spec.owner) || !Matches(request->filter(), *record)) continue;
+      *response->add_items() = ToPodSandbox(*record);
+    }
+    return {};
+  });
+}
+
+}  // namespace fermata::cri
