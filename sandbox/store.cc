@@ -46,7 +46,8 @@ Result<> Store::Load() {
       if (!row) break;
       auto record = DecodeSandbox(rows.Text(1));
       if (record) {
-        sandboxes_[record->id] = std::make_shared<const SandboxRecord>(std::move(*record));
+        const auto sandbox = std::make_shared<const SandboxRecord>(std::move(*record));
+        sandboxes_[sandbox->id] = sandbox;
       } else {
         bad_sandboxes.emplace_back(rows.Text(0), std::move(record).error());
       }
