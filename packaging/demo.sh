@@ -38,8 +38,15 @@ cleanup() {
     wait "$daemon" 2>/dev/null || true
   fi
   [ $status = 0 ] || { echo "demo failed ($status); the daemon said:" >&2; tail -n 20 "$home/log" >&2 || true; }
-  # The daemon's control group is empty now, and nobody but us knows of it: its name is that of our data directory.
-  if [ -n "${group:-}" ] && [ -d "$group" ]; then find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true; fi
+  # The daemon's control group, named after its data directory, is empty now; after a failure it is made so.
+  if [ -n "${group:-}" ] && [ -d "$group" ]; then
+    [ $status = 0 ] || echo 1 >"$group/cgroup.kill" || true
+    for _ in {1..20}; do
+      find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+      [ -d "$group" ] || break
+      sleep .05
+    done
+  fi
   rm -rf "$home"
   exit $status
 }

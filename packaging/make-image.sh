@@ -1,28 +1,39 @@
 #!/bin/sh
-# make-image.sh OUT.tar NAME: an OCI image archive with Debian's static busybox as its only layer. No network, and
-# the same busybox gives the same bytes: every time stamp is zero, every owner is root.
+# make-image.sh OUT.tar NAME [PROGRAM]: an OCI image archive of one layer: Debian's static busybox, or with PROGRAM
+# only that (static) program, which the image then runs. No network, and the same program gives the same bytes: every
+# time stamp is zero, every owner is root.
 set -eu
-[ $# = 2 ] || { echo "usage: $0 OUT.tar NAME" >&2; exit 2; }
-out=$1 name=$2
+[ $# = 2 ] || [ $# = 3 ] || { echo "usage: $0 OUT.tar NAME [PROGRAM]" >&2; exit 2; }
+out=$1 name=$2 program=${3:-}
 busybox=/bin/busybox
-[ -x $busybox ] || { echo "$0: no $busybox: install busybox-static" >&2; exit 1; }
+[ -n "$program" ] || [ -x $busybox ] || { echo "$0: no $busybox: install busybox-static" >&2; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 umask 022
 
 root=$work/root
-mkdir -p "$root/bin" "$root/dev" "$root/etc" "$root/home/user" "$root/proc" "$root/root" "$root/sys" "$root/tmp" \
-  "$root/usr/bin" "$root/var/tmp" "$root/var/www"
-chmod 1777 "$root/tmp" "$root/var/tmp"
-chmod 700 "$root/root"
-cp $busybox "$root/bin/busybox"
-chmod 755 "$root/bin/busybox"
-for applet in $($busybox --list); do
-  [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
-done
-printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
-printf 'root:x:0:\nuser:x:1000:\nextra:x:2000:user\nnogroup:x:65534:\n' >"$root/etc/group"
-[ -z "${FERMATA_IMAGE_EXTRA:-}" ] || cp "$FERMATA_IMAGE_EXTRA" "$root/bin/"  # one more program, for benchmarks
+make_busybox_root() {
+  mkdir -p "$root/bin" "$root/dev" "$root/etc" "$root/home/user" "$root/proc" "$root/root" "$root/sys" "$root/tmp" \
+    "$root/usr/bin" "$root/var/tmp" "$root/var/www"
+  chmod 1777 "$root/tmp" "$root/var/tmp"
+  chmod 700 "$root/root"
+  cp $busybox "$root/bin/busybox"
+  chmod 755 "$root/bin/busybox"
+  for applet in $($busybox --list); do
+    [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
+  done
+  printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
+  printf 'root:x:0:\nuser:x:1000:\nextra:x:2000:user\nnogroup:x:65534:\n' >"$root/etc/group"
+}
+if [ -n "$program" ]; then
+  mkdir -p "$root"
+  cp "$program" "$root/"
+  chmod 755 "$root/${program##*/}"
+  process="\"Entrypoint\":[\"/${program##*/}\"]"
+else
+  make_busybox_root
+  process='"Cmd":["sh"]'
+fi
 
 # pack DIR OUT: reproducible.
 pack() { tar -C "$1" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --format=ustar -cf "$2" .; }
@@ -44,7 +55,7 @@ layer=$digest layer_size=$size
 
 architecture=$(dpkg --print-architecture)
 cat >"$work/config.json" <<END
-{"architecture":"$architecture","os":"linux","created":"1970-01-01T00:00:00Z","config":{"Env":["PATH=/bin:/usr/bin"],"Cmd":["sh"],"WorkingDir":"/"},"rootfs":{"type":"layers","diff_ids":["sha256:$diff_id"]},"history":[{"created":"1970-01-01T00:00:00Z","created_by":"busybox-static"}]}
+{"architecture":"$architecture","os":"linux","created":"1970-01-01T00:00:00Z","config":{"Env":["PATH=/bin:/usr/bin"],$process,"WorkingDir":"/"},"rootfs":{"type":"layers","diff_ids":["sha256:$diff_id"]},"history":[{"created":"1970-01-01T00:00:00Z","created_by":"busybox-static"}]}
 END
 blob "$work/config.json"
 config=$digest config_size=$size

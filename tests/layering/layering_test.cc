@@ -57,8 +57,12 @@ const std::vector<Foreign>& ForeignHeaders() {
       {"grpc", {"cri/", "tests/"}, "gRPC is known to cri/ alone"},
       {"google/protobuf", {"cri/", "tests/"}, "Protobuf is known to cri/ alone"},
       {"nlohmann/", {"runtime/base/json.h", "tests/"}, "JSON is read through runtime/base/json.h"},
-      {"sys/mount.h", {"overlay/overlay_mount.cc", "sandbox/network/netns.cc", "runtime/launch/", "tests/"}, "mounts are made in few places"},
-      {"linux/mount.h", {"overlay/overlay_mount.cc", "sandbox/network/netns.cc", "runtime/launch/", "tests/"}, "mounts are made in few places"},
+      {"sys/mount.h",
+       {"overlay/overlay_mount.cc", "sandbox/network/netns.cc", "runtime/launch/", "tests/"},
+       "mounts are made in few places"},
+      {"linux/mount.h",
+       {"overlay/overlay_mount.cc", "sandbox/network/netns.cc", "runtime/launch/", "tests/"},
+       "mounts are made in few places"},
       {"gtest/", {"tests/"}, "test code stays in tests/"},
       {"gmock/", {"tests/"}, "test code stays in tests/"},
   };
@@ -69,7 +73,8 @@ bool Begins(std::string_view text, std::string_view with) { return text.substr(0
 
 const Folder* FolderOf(std::string_view path) {
   for (const Folder& folder : Folders()) {
-    if (Begins(path, folder.name) && path.size() > folder.name.size() && path[folder.name.size()] == '/') return &folder;
+    if (Begins(path, folder.name) && path.size() > folder.name.size() && path[folder.name.size()] == '/')
+      return &folder;
   }
   return nullptr;
 }
@@ -80,13 +85,15 @@ std::string Broken(std::string_view file, std::string_view header, bool quoted) 
   const Folder* to = FolderOf(header);
   if (quoted) {
     if (to == nullptr) return "is not a path from the root of the tree";
-    const bool allowed = from == to || std::find(from->may_include.begin(), from->may_include.end(), to->name) != from->may_include.end();
+    const bool allowed = from == to || std::find(from->may_include.begin(), from->may_include.end(), to->name) !=
+                                           from->may_include.end();
     return allowed ? "" : std::string(from->name) + "/ must not know " + std::string(to->name) + "/";
   }
   if (to != nullptr && to->name != "sandbox/pause") return "is ours: in quotes";
   for (const Foreign& foreign : ForeignHeaders()) {
     if (!Begins(header, foreign.prefix)) continue;
-    const bool allowed = std::any_of(foreign.only_here.begin(), foreign.only_here.end(), [&](auto here) { return Begins(file, here); });
+    const bool allowed =
+        std::any_of(foreign.only_here.begin(), foreign.only_here.end(), [&](auto here) { return Begins(file, here); });
     if (!allowed) return std::string(foreign.because);
   }
   return {};
@@ -139,7 +146,8 @@ TEST(Layering, EveryIncludePointsDownwards) {
       if (include.header.empty()) continue;
       ++includes;
       const std::string why = Broken(source.path, include.header, include.quoted);
-      if (!why.empty()) broken.push_back(source.path + ":" + std::to_string(i + 1) + ": " + include.header + ": " + why);
+      if (!why.empty())
+        broken.push_back(source.path + ":" + std::to_string(i + 1) + ": " + include.header + ": " + why);
     }
   }
   EXPECT_GT(includes, 100U);  // or the tree was not found
@@ -171,9 +179,11 @@ TEST(Layering, NoFileIncludesItselfInACircle) {
 TEST(Layering, ALongFileSaysWhy) {
   std::vector<std::string> too_long;
   for (const Source& source : AllSources()) {
-    const bool reasoned = std::any_of(source.lines.begin(), source.lines.end(),
-                                      [](const std::string& line) { return line.find("// Length:") != std::string::npos; });
-    if (source.lines.size() > kMaxLines && !reasoned) too_long.push_back(source.path + ": " + std::to_string(source.lines.size()) + " lines");
+    const bool reasoned = std::any_of(source.lines.begin(), source.lines.end(), [](const std::string& line) {
+      return line.find("// Length:") != std::string::npos;
+    });
+    if (source.lines.size() > kMaxLines && !reasoned)
+      too_long.push_back(source.path + ": " + std::to_string(source.lines.size()) + " lines");
   }
   EXPECT_THAT(too_long, IsEmpty()) << "split them, or say why not in a comment \"// Length: ...\"";
 }
@@ -181,7 +191,8 @@ TEST(Layering, ALongFileSaysWhy) {
 TEST(Layering, EveryHeaderIsReadOnce) {
   std::vector<std::string> unguarded;
   for (const Source& source : AllSources()) {
-    if (fs::path(source.path).extension() == ".h" && std::find(source.lines.begin(), source.lines.end(), "#pragma once") == source.lines.end()) {
+    if (fs::path(source.path).extension() == ".h" &&
+        std::find(source.lines.begin(), source.lines.end(), "#pragma once") == source.lines.end()) {
       unguarded.push_back(source.path);
     }
   }

@@ -24,4 +24,4 @@ files=$(for file in $files; do grep -qF "/$file\"" "$build/compile_commands.json
 # The compiler's precompiled headers are not clang's.
 mkdir -p "$build/tidy"
 sed -E 's/ -include [^ ]*cmake_pch\.hxx//; s/ -Winvalid-pch//; s/ -fpch-preprocess//' "$build/compile_commands.json" >"$build/tidy/compile_commands.json"
-echo "$files" | tr '\n' '\0' | xargs -0 -P "$(nproc)" -n 1 clang-tidy -p "$build/tidy" --quiet 2>/dev/null
+echo "$files" | tr '\n' '\0' | xargs -0 -P "$(nproc)" -n 1 clang-tidy -p "$build/tidy" --quiet --extra-arg=-Wno-unknown-warning-option 2>/dev/null

@@ -1,0 +1,87 @@
+// config.json and seccomp profiles.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/launch/seccomp.h"
+#include "runtime/spec/spec_json.h"
+#include "tests/fixtures/temporary.h"
+
+namespace fermata::runtime {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kSmall = R"({"ociVersion":"1.2.0","root":{"path":"rootfs","readonly":true},
+  "process":{"args":["sh"],"cwd":"/","user":{"uid":1,"gid":2,"additionalGids":[3]},
+             "rlimits":[{"type":"RLIMIT_NOFILE","soft":1,"hard":2}],"oomScoreAdj":-5},
+  "mounts":[{"destination":"/proc","type":"proc","source":"proc","options":["nosuid"]}],
+  "linux":{"namespaces":[{"type":"pid"},{"type":"network","path":"/x"}],"maskedPaths":["/a"],
+           "devices":[{"path":"/dev/fuse","type":"c","major":10,"minor":229}],
+           "seccomp":{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["read"],"action":"SCMP_ACT_ALLOW",
+                      "args":[{"index":0,"value":1,"op":"SCMP_CMP_EQ"}]}]}}})";
+
+TEST(SpecTest, WhatIsReadIsWrittenAndReadAgain) {
+  const auto spec = SpecFromJson(kSmall);
+  ASSERT_OK(spec);
+  EXPECT_EQ(spec->process.user.additional_gids, std::vector<uint32_t>{3});
+  EXPECT_EQ(spec->process.oom_score_adj, -5);
+  EXPECT_EQ(spec->linux.namespaces[1].path, "/x");
+  ASSERT_TRUE(spec->linux.seccomp.has_value());
+  const auto again = SpecFromJson(SpecToJson(*spec));
+  ASSERT_OK(again);
+  EXPECT_EQ(*again, *spec);
+}
+
+TEST(SpecTest, WhatIsNotHonouredIsRefusedByItsPath) {
+  const auto refused = [](std::string from, const std::string& to, const std::string& text) {
+    std::string json = kSmall;
+    json.replace(json.find(from), from.size(), to);
+    const auto spec = SpecFromJson(json);
+    ASSERT_FALSE(spec) << json;
+    EXPECT_EQ(spec.error().code(), ErrorCode::kInvalidArgument);
+    EXPECT_THAT(spec.error().message(), HasSubstr(text));
+  };
+  refused(R"("cwd":"/")", R"("cwd":"x")", "process.cwd: must be absolute");
+  refused(R"("args":["sh"],)", "", "process.args: must not be empty");
+  refused(R"("oomScoreAdj":-5)", R"("ioPriority":{})", "process.ioPriority: is not supported");
+  refused(R"("ociVersion":"1.2.0")", R"("ociVersion":"2.0.0")", "ociVersion");
+  refused(R"("maskedPaths":["/a"])", R"("timeOffsets":{})", "linux.timeOffsets: is not supported");
+  refused(R"("uid":1)", R"("uid":"1")", "config.json");
+  EXPECT_FALSE(SpecFromJson("{"));
+  EXPECT_FALSE(SpecFromJson(std::string(100'000, '[')));
+}
+
+TEST(SeccompTest, TheDefaultProfileCompilesForEveryContainer) {
+  for (const std::vector<std::string>& capabilities :
+       {std::vector<std::string>{}, {"CAP_SYS_ADMIN"}, {"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYSLOG", "CAP_BPF"}}) {
+    const auto filter = CompileSeccomp(DefaultSeccompProfile(capabilities));
+    ASSERT_OK(filter);
+    EXPECT_GT((*filter)->size(), 100U);
+  }
+}
+
+TEST(SeccompTest, UnknownWordsAreRefusedAndUnknownCallsLeftOut) {
+  Seccomp profile{.default_action = "SCMP_ACT_ALLOW", .default_errno_ret = {}, .architectures = {}, .rules = {}};
+  profile.rules = {{{"no_such_call", "read"}, "SCMP_ACT_ERRNO", 1, {}}};
+  EXPECT_OK(CompileSeccomp(profile));
+  profile.rules[0].action = "SCMP_ACT_EXPLODE";
+  EXPECT_THAT(CompileSeccomp(profile).error().message(), HasSubstr("unknown action SCMP_ACT_EXPLODE"));
+  profile.rules[0].action = "SCMP_ACT_ERRNO";
+  profile.rules[0].args = {{0, 1, 0, "SCMP_CMP_ALMOST"}};
+  EXPECT_THAT(CompileSeccomp(profile).error().message(), HasSubstr("unknown operator"));
+  profile.rules[0].args = {};
+  profile.architectures = {"SCMP_ARCH_ABACUS"};
+  EXPECT_THAT(CompileSeccomp(profile).error().message(), HasSubstr("unknown architecture"));
+}
+
+TEST(SeccompTest, EachProfileIsCompiledOnce) {
+  SeccompCache cache;
+  const auto first = cache.Get(DefaultSeccompProfile({}));
+  const auto second = cache.Get(DefaultSeccompProfile({}));
+  ASSERT_OK(first);
+  EXPECT_EQ(*first, *second);
+  EXPECT_NE(*first, *cache.Get(DefaultSeccompProfile({"CAP_SYS_ADMIN"})));
+}
+
+}  // namespace
+}  // namespace fermata::runtime
