@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 
-#include <array>
-#include <algorithm>
-#include <filesystem>
 #include <toml++/toml.h>
+#include <algorithm>
+#include <array>
+#include <filesystem>
 
 #include "runtime/base/file.h"
 
@@ -29,7 +29,8 @@ Result<> TakeMissing(const std::string& file, const toml::node& node, DaemonConf
   std::string word;
   RETURN_IF_ERROR(Take(file, node, "a string", word));
   if (word != "error" && word != "warn") return Invalid(file, node.source(), "must be \"error\" or \"warn\"");
-  config.missing_controllers = word == "warn" ? cgroups::MissingControllers::kWarn : cgroups::MissingControllers::kError;
+  config.missing_controllers =
+      word == "warn" ? cgroups::MissingControllers::kWarn : cgroups::MissingControllers::kError;
   return {};
 }
 
@@ -43,10 +44,12 @@ constexpr std::array kKeys = {
     Key{"run_dir", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.run_dir); }},
     Key{"socket", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.socket); }},
     Key{"log_level", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.log_level); }},
-    Key{"network.cni_conf_dir", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_conf_dir); }},
+    Key{"network.cni_conf_dir",
+        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_conf_dir); }},
     Key{"network.cni_bin_dir", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_bin_dir); }},
     Key{"cgroup.missing_controllers", TakeMissing},
-    Key{"cri.show_local_pods", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "true or false", c.show_local_pods); }},
+    Key{"cri.show_local_pods",
+        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "true or false", c.show_local_pods); }},
     Key{"cri.reject_missing_host_path",
         [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "true or false", c.reject_missing_host_path); }}};
 

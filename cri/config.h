@@ -11,14 +11,14 @@ namespace fermata::cri {
 struct DaemonConfig {
   std::string data_dir = "/var/lib/fermata";
   std::string run_dir = "/run/fermata";
-  std::string socket;                       // empty: run_dir/fermata.sock
+  std::string socket;  // empty: run_dir/fermata.sock
   std::string log_level = "info";
   std::string cni_conf_dir = "/etc/cni/net.d";
   std::string cni_bin_dir = "/opt/cni/bin";
   cgroups::MissingControllers missing_controllers = cgroups::MissingControllers::kError;
-  bool show_local_pods = false;             // cri.show_local_pods
+  bool show_local_pods = false;  // cri.show_local_pods
   bool reject_missing_host_path = false;
-  int exit_when_idle_seconds = 0;           // 0: stays
+  int exit_when_idle_seconds = 0;  // 0: stays
 
   [[nodiscard]] std::string SocketPath() const { return socket.empty() ? run_dir + "/fermata.sock" : socket; }
   // Eight hex digits of SHA-256 of the data directory; empty for the default one. Names what several

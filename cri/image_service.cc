@@ -62,8 +62,8 @@ grpc::ServerUnaryReactor* ImageService::RemoveImage(grpc::CallbackServerContext*
                [=, this]() -> Result<> { return engine_.images->Remove(request->image().image()); });
 }
 
-grpc::ServerUnaryReactor* ImageService::ImageFsInfo(grpc::CallbackServerContext* context,
-                                                    const v1::ImageFsInfoRequest*, v1::ImageFsInfoResponse* response) {
+grpc::ServerUnaryReactor* ImageService::ImageFsInfo(grpc::CallbackServerContext* context, const v1::ImageFsInfoRequest*,
+                                                    v1::ImageFsInfoResponse* response) {
   return Serve("ImageFsInfo", context, engine_.tasks, [=, this]() -> Result<> {
     ASSIGN_OR_RETURN(const overlay::FsUsage usage, engine_.images->Usage());
     // One file system holds layers and writable tops alike, so container_filesystems stays empty.

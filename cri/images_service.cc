@@ -27,7 +27,8 @@ grpc::ServerReadReactor<fv1::ImportRequest>* ImagesService::Import(grpc::Callbac
   return new Reader("Images.Import", engine_.tasks, [this, response](Reader& reader) -> Result<> {
     const PodsService::Client present(presence_);
     // A file without a name: gone with the descriptor, whatever happens.
-    ASSIGN_OR_RETURN(const UniqueFd file, OpenAt(AT_FDCWD, engine_.config.data_dir, O_RDWR | O_TMPFILE, 0600), "import");
+    ASSIGN_OR_RETURN(const UniqueFd file, OpenAt(AT_FDCWD, engine_.config.data_dir, O_RDWR | O_TMPFILE, 0600),
+                     "import");
     std::string name;
     fv1::ImportRequest part;
     while (reader.Read(&part)) {

@@ -18,7 +18,8 @@ struct Visibility {
 
 // nullptr: none. kInvalidArgument when the text begins several ids (it lists them) or is empty.
 Result<sandbox::SandboxPtr> FindSandbox(const sandbox::Store& store, const std::string& text, Visibility visibility);
-Result<sandbox::ContainerPtr> FindContainer(const sandbox::Store& store, const std::string& text, Visibility visibility);
+Result<sandbox::ContainerPtr> FindContainer(const sandbox::Store& store, const std::string& text,
+                                            Visibility visibility);
 
 // The same, kNotFound if there is none.
 Result<sandbox::SandboxPtr> GetSandbox(const sandbox::Store& store, const std::string& text, Visibility visibility);

@@ -22,10 +22,14 @@ std::string StateText(const ContainerView& view) {
   if (view.newest == nullptr) return "Waiting";
   if (view.waits_for_restart && view.restarts > 0) return "CrashLoopBackOff";
   switch (view.newest->state) {
-    case ContainerState::kCreated: return "Created";
-    case ContainerState::kRunning: return "Running";
-    case ContainerState::kExited: return "Exited";
-    default: return "Unknown";
+    case ContainerState::kCreated:
+      return "Created";
+    case ContainerState::kRunning:
+      return "Running";
+    case ContainerState::kExited:
+      return "Exited";
+    default:
+      return "Unknown";
   }
 }
 
@@ -101,7 +105,8 @@ Result<sandbox::ContainerPtr> PodsService::FindRunning(const sandbox::SandboxId&
   for (const ContainerView& container : view.containers) {
     if (container.newest != nullptr && (name.empty() || container.name == name)) return container.newest;
   }
-  return Error::Make(ErrorCode::kNotFound, "pod ", view.sandbox->spec.name, " has no container ", name, "; it has: ", names);
+  return Error::Make(ErrorCode::kNotFound, "pod ", view.sandbox->spec.name, " has no container ", name,
+                     "; it has: ", names);
 }
 
 grpc::ServerUnaryReactor* PodsService::Apply(grpc::CallbackServerContext* context, const fv1::ApplyRequest* request,
@@ -164,8 +169,8 @@ grpc::ServerUnaryReactor* PodsService::Stop(grpc::CallbackServerContext* context
   });
 }
 
-grpc::ServerUnaryReactor* PodsService::Remove(grpc::CallbackServerContext* context, const fv1::RemovePodRequest* request,
-                                              fv1::RemovePodResponse*) {
+grpc::ServerUnaryReactor* PodsService::Remove(grpc::CallbackServerContext* context,
+                                              const fv1::RemovePodRequest* request, fv1::RemovePodResponse*) {
   return Serve("Pods.Remove", context, engine_.tasks, [=, this]() -> Result<> {
     const Client present(*this);
     ASSIGN_OR_RETURN(const sandbox::SandboxId id, Find(request->pod()));
@@ -173,7 +178,8 @@ grpc::ServerUnaryReactor* PodsService::Remove(grpc::CallbackServerContext* conte
   });
 }
 
-grpc::ServerWriteReactor<fv1::LogRecord>* PodsService::Logs(grpc::CallbackServerContext*, const fv1::LogsRequest* request) {
+grpc::ServerWriteReactor<fv1::LogRecord>* PodsService::Logs(grpc::CallbackServerContext*,
+                                                            const fv1::LogsRequest* request) {
   using Writer = StreamWriter<fv1::LogRecord>;
   sandbox::pods::LogOptions options{request->container(), request->follow(), request->tail_lines(),
                                     request->since_unix_nanos()};
@@ -184,15 +190,17 @@ grpc::ServerWriteReactor<fv1::LogRecord>* PodsService::Logs(grpc::CallbackServer
     const ChangeNotifier::Listener listener(pods_.changes());
     writer.OnGone([&listener] { listener.Wake(); });
     LogFollower follower(pods_, id, options);
-    Result<> done = follower.Run(listener, [&] { return writer.cancelled() || ending_; }, [&](const LogLine& line) {
-      fv1::LogRecord record;
-      record.set_container(line.container);
-      record.set_time_unix_nanos(line.time_ns);
-      record.set_is_stderr(line.is_stderr);
-      record.set_partial(line.partial);
-      record.set_content(line.content);
-      return writer.Write(record);
-    });
+    Result<> done = follower.Run(
+        listener, [&] { return writer.cancelled() || ending_; },
+        [&](const LogLine& line) {
+          fv1::LogRecord record;
+          record.set_container(line.container);
+          record.set_time_unix_nanos(line.time_ns);
+          record.set_is_stderr(line.is_stderr);
+          record.set_partial(line.partial);
+          record.set_content(line.content);
+          return writer.Write(record);
+        });
     writer.OnGone({});
     return done;
   });

@@ -19,10 +19,10 @@ namespace fermata::cri {
 namespace v1 = ::runtime::v1;
 
 // The signature of every unary call of gRPC's callback API.
-#define FERMATA_UNARY(name, request_type, response_type)                       \
-  grpc::ServerUnaryReactor* name(grpc::CallbackServerContext* context,         \
-                                 const v1::request_type* request, v1::response_type* response) override;
-#define FERMATA_STREAM(name, request_type, response_type)                      \
+#define FERMATA_UNARY(name, request_type, response_type)                                                \
+  grpc::ServerUnaryReactor* name(grpc::CallbackServerContext* context, const v1::request_type* request, \
+                                 v1::response_type* response) override;
+#define FERMATA_STREAM(name, request_type, response_type)                                 \
   grpc::ServerWriteReactor<v1::response_type>* name(grpc::CallbackServerContext* context, \
                                                     const v1::request_type* request) override;
 
@@ -30,7 +30,10 @@ class RuntimeService final : public v1::RuntimeService::CallbackService {
  public:
   RuntimeService(sandbox::Engine& engine, sandbox::SandboxManager& sandboxes, sandbox::ContainerManager& containers,
                  const DaemonConfig& config)
-      : engine_(engine), sandboxes_(sandboxes), containers_(containers), config_(config),
+      : engine_(engine),
+        sandboxes_(sandboxes),
+        containers_(containers),
+        config_(config),
         visible_{.cri = true, .pods = config.show_local_pods} {}
 
   FERMATA_UNARY(Version, VersionRequest, VersionResponse)

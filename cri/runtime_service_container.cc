@@ -39,7 +39,8 @@ grpc::ServerUnaryReactor* RuntimeService::StartContainer(grpc::CallbackServerCon
                                                          const v1::StartContainerRequest* request,
                                                          v1::StartContainerResponse*) {
   return Serve("StartContainer", context, engine_.tasks, [=, this]() -> Result<> {
-    ASSIGN_OR_RETURN(const sandbox::ContainerPtr found, GetContainer(*engine_.store, request->container_id(), visible_));
+    ASSIGN_OR_RETURN(const sandbox::ContainerPtr found,
+                     GetContainer(*engine_.store, request->container_id(), visible_));
     return containers_.Start(found->id);
   });
 }
@@ -48,7 +49,8 @@ grpc::ServerUnaryReactor* RuntimeService::StopContainer(grpc::CallbackServerCont
                                                         const v1::StopContainerRequest* request,
                                                         v1::StopContainerResponse*) {
   return Serve("StopContainer", context, engine_.tasks, [=, this]() -> Result<> {
-    ASSIGN_OR_RETURN(const sandbox::ContainerPtr found, FindContainer(*engine_.store, request->container_id(), visible_));
+    ASSIGN_OR_RETURN(const sandbox::ContainerPtr found,
+                     FindContainer(*engine_.store, request->container_id(), visible_));
     if (found == nullptr) return {};
     // A wait of more than a year is no wait that anybody means; it would overflow the clock.
     constexpr int64_t kLongest = 366LL * 24 * 3600;
@@ -60,7 +62,8 @@ grpc::ServerUnaryReactor* RuntimeService::RemoveContainer(grpc::CallbackServerCo
                                                           const v1::RemoveContainerRequest* request,
                                                           v1::RemoveContainerResponse*) {
   return Serve("RemoveContainer", context, engine_.tasks, [=, this]() -> Result<> {
-    ASSIGN_OR_RETURN(const sandbox::ContainerPtr found, FindContainer(*engine_.store, request->container_id(), visible_));
+    ASSIGN_OR_RETURN(const sandbox::ContainerPtr found,
+                     FindContainer(*engine_.store, request->container_id(), visible_));
     return found == nullptr ? Result<>() : containers_.Remove(found->id);
   });
 }
@@ -69,7 +72,8 @@ grpc::ServerUnaryReactor* RuntimeService::ContainerStatus(grpc::CallbackServerCo
                                                           const v1::ContainerStatusRequest* request,
                                                           v1::ContainerStatusResponse* response) {
   return ServeNow("ContainerStatus", context, [&]() -> Result<> {
-    ASSIGN_OR_RETURN(const sandbox::ContainerPtr record, GetContainer(*engine_.store, request->container_id(), visible_));
+    ASSIGN_OR_RETURN(const sandbox::ContainerPtr record,
+                     GetContainer(*engine_.store, request->container_id(), visible_));
     *response->mutable_status() = ToContainerStatus(*record);
     if (request->verbose()) (*response->mutable_info())["info"] = VerboseInfo(*record);
     return {};
@@ -92,7 +96,8 @@ grpc::ServerUnaryReactor* RuntimeService::ReopenContainerLog(grpc::CallbackServe
                                                              const v1::ReopenContainerLogRequest* request,
                                                              v1::ReopenContainerLogResponse*) {
   return Serve("ReopenContainerLog", context, engine_.tasks, [=, this]() -> Result<> {
-    ASSIGN_OR_RETURN(const sandbox::ContainerPtr found, GetContainer(*engine_.store, request->container_id(), visible_));
+    ASSIGN_OR_RETURN(const sandbox::ContainerPtr found,
+                     GetContainer(*engine_.store, request->container_id(), visible_));
     return containers_.ReopenLog(found->id);
   });
 }
@@ -100,7 +105,8 @@ grpc::ServerUnaryReactor* RuntimeService::ReopenContainerLog(grpc::CallbackServe
 grpc::ServerUnaryReactor* RuntimeService::ExecSync(grpc::CallbackServerContext* context,
                                                    const v1::ExecSyncRequest* request, v1::ExecSyncResponse* response) {
   return Serve("ExecSync", context, engine_.tasks, [=, this]() -> Result<> {
-    ASSIGN_OR_RETURN(const sandbox::ContainerPtr found, GetContainer(*engine_.store, request->container_id(), visible_));
+    ASSIGN_OR_RETURN(const sandbox::ContainerPtr found,
+                     GetContainer(*engine_.store, request->container_id(), visible_));
     if (request->timeout() < 0) return Error::Make(ErrorCode::kInvalidArgument, "timeout is negative");
     constexpr int64_t kLongest = 366LL * 24 * 3600;
     const std::chrono::seconds timeout(std::min(request->timeout(), kLongest));

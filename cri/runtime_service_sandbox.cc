@@ -23,7 +23,8 @@ grpc::ServerUnaryReactor* RuntimeService::RunPodSandbox(grpc::CallbackServerCont
                                                         v1::RunPodSandboxResponse* response) {
   return Serve("RunPodSandbox", context, engine_.tasks, [=, this]() -> Result<> {
     if (!request->runtime_handler().empty()) {
-      return Error::Make(ErrorCode::kInvalidArgument, "runtime handler ", request->runtime_handler(), " is not configured");
+      return Error::Make(ErrorCode::kInvalidArgument, "runtime handler ", request->runtime_handler(),
+                         " is not configured");
     }
     ASSIGN_OR_RETURN(const sandbox::SandboxSpec spec, FromProto(request->config(), request->runtime_handler()));
     ASSIGN_OR_RETURN(const sandbox::SandboxId id, sandboxes_.Run(spec, [context] { return context->IsCancelled(); }));

@@ -20,15 +20,15 @@ class RefusedStream : public grpc::ServerWriteReactor<Message> {
 
 }  // namespace
 
-#define REFUSE_UNARY(name, request_type, response_type)                                                      \
+#define REFUSE_UNARY(name, request_type, response_type)                                                         \
   grpc::ServerUnaryReactor* RuntimeService::name(grpc::CallbackServerContext* context, const v1::request_type*, \
-                                                 v1::response_type*) {                                       \
-    return Refuse(#name, context);                                                                           \
+                                                 v1::response_type*) {                                          \
+    return Refuse(#name, context);                                                                              \
   }
-#define REFUSE_STREAM(name, request_type, response_type)                                                     \
-  grpc::ServerWriteReactor<v1::response_type>* RuntimeService::name(grpc::CallbackServerContext*,            \
-                                                                    const v1::request_type*) {               \
-    return new RefusedStream<v1::response_type>(#name);                                                      \
+#define REFUSE_STREAM(name, request_type, response_type)                                          \
+  grpc::ServerWriteReactor<v1::response_type>* RuntimeService::name(grpc::CallbackServerContext*, \
+                                                                    const v1::request_type*) {    \
+    return new RefusedStream<v1::response_type>(#name);                                           \
   }
 
 REFUSE_STREAM(StreamPodSandboxes, StreamPodSandboxesRequest, StreamPodSandboxesResponse)

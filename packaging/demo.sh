@@ -64,7 +64,7 @@ export FERMATA_SOCKET=$home/fermata.sock
   --log-level warn >"$home/log" 2>&1 &
 daemon=$!
 for _ in {1..200}; do
-  "$build/bin/fermata" version >/dev/null 2>&1 && break
+  "$build/bin/fermata" info >/dev/null 2>&1 && break
   kill -0 "$daemon" 2>/dev/null || exit 1
   sleep .05
 done

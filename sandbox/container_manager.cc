@@ -29,9 +29,12 @@ NamespaceMode PidMode(const SandboxRecord& sandbox, const ContainerSpec& spec) {
 
 runtime::PidNamespace PlanPid(NamespaceMode mode) {
   switch (mode) {
-    case NamespaceMode::kContainer: return runtime::PidNamespace::kOwn;
-    case NamespaceMode::kNode: return runtime::PidNamespace::kHost;
-    default: return runtime::PidNamespace::kJoin;
+    case NamespaceMode::kContainer:
+      return runtime::PidNamespace::kOwn;
+    case NamespaceMode::kNode:
+      return runtime::PidNamespace::kHost;
+    default:
+      return runtime::PidNamespace::kJoin;
   }
 }
 
@@ -54,7 +57,8 @@ class Busy {
   static Result<Busy> Take(LivePtr live, const ContainerId& id, std::string_view what) {
     const std::lock_guard lock(live->mutex);
     if (!live->busy.insert(id).second) {
-      return Error::Make(ErrorCode::kFailedPrecondition, what, " container ", id.str(), ": another start or remove runs");
+      return Error::Make(ErrorCode::kFailedPrecondition, what, " container ", id.str(),
+                         ": another start or remove runs");
     }
     return Busy(std::move(live), id);
   }
@@ -78,11 +82,14 @@ Result<UniqueFd> OpenLog(const std::string& path) {
   const size_t slash = path.rfind('/');
   ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(AT_FDCWD, path.substr(0, slash)), "log ", path);
   // Not blocking: a pipe planted under the name must not hang us; and it must be a regular file.
-  ASSIGN_OR_RETURN(UniqueFd file, OpenBeneath(directory.get(), path.substr(slash + 1),
-                                              O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0640), "log ", path);
-  struct stat status{};
+  ASSIGN_OR_RETURN(UniqueFd file,
+                   OpenBeneath(directory.get(), path.substr(slash + 1),
+                               O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0640),
+                   "log ", path);
+  struct stat status {};
   if (::fstat(file.get(), &status) != 0) return Error::Errno("stat ", path);
-  if (!S_ISREG(status.st_mode)) return Error::Make(ErrorCode::kInvalidArgument, "log ", path, ": is not a regular file");
+  if (!S_ISREG(status.st_mode))
+    return Error::Make(ErrorCode::kInvalidArgument, "log ", path, ": is not a regular file");
   return file;
 }
 
@@ -102,8 +109,9 @@ Result<ContainerId> ContainerManager::Create(const SandboxId& sandbox, const Con
                                              const OperationTable::CallerGone& caller_gone) {
   ContainerRecord identity;
   identity.spec = spec;
-  ASSIGN_OR_RETURN(std::string id, engine_.operations.Run("container", NameKey(sandbox, spec), Encode(identity),
-                                                          [&] { return DoCreate(sandbox, spec); }, caller_gone));
+  ASSIGN_OR_RETURN(std::string id, engine_.operations.Run(
+                                       "container", NameKey(sandbox, spec), Encode(identity),
+                                       [&] { return DoCreate(sandbox, spec); }, caller_gone));
   return ContainerId(std::move(id));
 }
 
@@ -288,7 +296,8 @@ Result<> ContainerManager::Stop(const ContainerId& id, std::chrono::seconds grac
   }
   live->changed.notify_all();  // who waits already has to look at the deadline again
   if (first) {
-    if (auto monitor = GetMonitor(*live, container->sandbox)) (void)(*monitor)->Signal(id.str(), container->stop_signal);
+    if (auto monitor = GetMonitor(*live, container->sandbox))
+      (void)(*monitor)->Signal(id.str(), container->stop_signal);
   }
   const auto ended = [&] {
     const ContainerPtr now = engine_.store->Find(id);

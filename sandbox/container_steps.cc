@@ -27,7 +27,7 @@ Result<> EraseRecord(ContainerBuild& build) { return build.engine.store->Erase(b
 // What charts with an untyped hostPath rely on: a missing source is a directory to be made.
 Result<> MakeHostPaths(ContainerBuild& build) {
   for (const ContainerMount& mount : build.record.spec.mounts) {
-    struct stat status{};
+    struct stat status {};
     if (::stat(mount.host_path.c_str(), &status) == 0) continue;
     if (errno != ENOENT) return Error::Errno("mount source ", mount.host_path);
     if (build.engine.config.reject_missing_host_path) {
@@ -84,13 +84,12 @@ Result<> CloseLogFile(ContainerBuild& build) {
 
 Result<> StartProcess(ContainerBuild& build) {
   const ContainerRecord& record = build.record;
-  const runtime::ContainerStart start{
-      .cgroup_fd = build.cgroup.fd(),
-      .log_fd = build.log.get(),
-      .want_stdin = record.spec.want_stdin,
-      .pid_target = record.spec.security.namespaces.pid == NamespaceMode::kTarget
-                        ? record.spec.security.namespaces.target_id
-                        : ""};
+  const runtime::ContainerStart start{.cgroup_fd = build.cgroup.fd(),
+                                      .log_fd = build.log.get(),
+                                      .want_stdin = record.spec.want_stdin,
+                                      .pid_target = record.spec.security.namespaces.pid == NamespaceMode::kTarget
+                                                        ? record.spec.security.namespaces.target_id
+                                                        : ""};
   ASSIGN_OR_RETURN(build.started, build.monitor->StartContainer(record.id.str(), *build.plan, start));
   return {};
 }

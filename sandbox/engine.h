@@ -29,13 +29,13 @@
 namespace fermata::sandbox {
 
 struct EngineConfig {
-  std::string data_dir;             // absolute; images, state.db
-  std::string run_dir;              // absolute; sockets, exit files, pod files; 0700
-  std::string program_dir;          // where fermata-monitor and fermata-pause lie
-  std::string cgroup_root;          // below the cgroup2 mount: "fermata" or "fermata-<instance>"
+  std::string data_dir;     // absolute; images, state.db
+  std::string run_dir;      // absolute; sockets, exit files, pod files; 0700
+  std::string program_dir;  // where fermata-monitor and fermata-pause lie
+  std::string cgroup_root;  // below the cgroup2 mount: "fermata" or "fermata-<instance>"
   cgroups::MissingControllers missing_controllers = cgroups::MissingControllers::kError;
   bool reject_missing_host_path = false;  // else a directory is made, as containerd and CRI-O do
-  FaultHook fault;                  // tests only
+  FaultHook fault;                        // tests only
 };
 
 // The part of a sandbox that lives with this daemon only.
@@ -43,14 +43,14 @@ struct LiveSandbox {
   // Shared by operations on its containers, exclusive for stop and remove; never held during a long wait.
   std::shared_mutex operations;
 
-  std::mutex mutex;  // guards what follows
-  std::condition_variable changed;  // a container's state, a stop's deadline
+  std::mutex mutex;                                 // guards what follows
+  std::condition_variable changed;                  // a container's state, a stop's deadline
   std::shared_ptr<runtime::MonitorClient> monitor;  // nullptr: not running, or lost
   struct Stop {
     std::chrono::steady_clock::time_point deadline;
   };
-  std::map<ContainerId, Stop> stops;   // StopContainer calls under way
-  std::set<ContainerId> busy;          // containers with a start or remove under way
+  std::map<ContainerId, Stop> stops;  // StopContainer calls under way
+  std::set<ContainerId> busy;         // containers with a start or remove under way
   bool stopping = false;
 };
 using LivePtr = std::shared_ptr<LiveSandbox>;
@@ -72,10 +72,10 @@ struct Engine {
   EngineConfig config;
   Network& network;
   std::string boot_id;
-  UniqueFd run_dir;                     // config.run_dir
-  UniqueFd sandboxes_dir;               // run_dir/sandboxes
+  UniqueFd run_dir;        // config.run_dir
+  UniqueFd sandboxes_dir;  // run_dir/sandboxes
   cgroups::Cgroup cgroup_mount;
-  bool overlay_append = false;          // the kernel takes "lowerdir+"
+  bool overlay_append = false;  // the kernel takes "lowerdir+"
   runtime::MonitorPrograms programs;
   std::unique_ptr<Store> store;
   std::unique_ptr<overlay::ImageStore> images;
@@ -83,17 +83,17 @@ struct Engine {
   runtime::SeccompCache seccomp;
   LiveSandboxes live;
   OperationTable operations;
-  std::mutex device_mutex;              // guards default_devices
+  std::mutex device_mutex;  // guards default_devices
   std::optional<cgroups::DeviceProgram> default_devices;
   // Called after a container's or sandbox's state has changed, on any thread; must not block.
   std::function<void(const SandboxId&)> on_change;
-  TaskPool tasks;                       // last: ends first, while all above is still there
+  TaskPool tasks;  // last: ends first, while all above is still there
 
   explicit Engine(EngineConfig c, Network& n) : config(std::move(c)), network(n) {}
   [[nodiscard]] std::string SandboxDirectory(const SandboxId& id) const {
     return config.run_dir + "/sandboxes/" + id.str();
   }
-  void Changed(const SandboxId& id);    // wakes who waits for `id` and calls on_change
+  void Changed(const SandboxId& id);  // wakes who waits for `id` and calls on_change
   // The daemon ends: every wait returns, nothing new is heard of the monitors, work under way is waited for.
   void End();
   std::atomic<bool> ending = false;

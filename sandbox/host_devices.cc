@@ -15,24 +15,30 @@ namespace {
 namespace fs = std::filesystem;
 
 // Not devices of the host, or each container's own.
-constexpr std::array kNotFromHost = {"pts", "shm", "mqueue", "fd", "console", "ptmx", "null", "zero",
-                                     "full", "random", "urandom", "tty", "stdin", "stdout", "stderr"};
+constexpr std::array kNotFromHost = {"pts",  "shm",    "mqueue",  "fd",  "console", "ptmx",   "null",  "zero",
+                                     "full", "random", "urandom", "tty", "stdin",   "stdout", "stderr"};
 
 std::optional<runtime::Device> NodeAt(const std::string& host_path, const std::string& container_path) {
-  struct stat status{};
+  struct stat status {};
   if (::stat(host_path.c_str(), &status) != 0) return std::nullopt;
   const bool block = S_ISBLK(status.st_mode);
   if (!block && !S_ISCHR(status.st_mode)) return std::nullopt;
-  return runtime::Device{container_path, block ? 'b' : 'c', static_cast<int64_t>(major(status.st_rdev)),
-                         static_cast<int64_t>(minor(status.st_rdev)), status.st_mode & 07777U, status.st_uid,
+  return runtime::Device{container_path,
+                         block ? 'b' : 'c',
+                         static_cast<int64_t>(major(status.st_rdev)),
+                         static_cast<int64_t>(minor(status.st_rdev)),
+                         status.st_mode & 07777U,
+                         status.st_uid,
                          status.st_gid};
 }
 
-void CollectBelow(const std::string& host_path, const std::string& container_path, std::vector<runtime::Device>& found) {
+void CollectBelow(const std::string& host_path, const std::string& container_path,
+                  std::vector<runtime::Device>& found) {
   std::error_code ignored;  // a device that goes away meanwhile is simply not there
   for (const auto& entry : fs::directory_iterator(host_path, ignored)) {
     const std::string name = entry.path().filename();
-    if (host_path == "/dev" && std::find(kNotFromHost.begin(), kNotFromHost.end(), name) != kNotFromHost.end()) continue;
+    if (host_path == "/dev" && std::find(kNotFromHost.begin(), kNotFromHost.end(), name) != kNotFromHost.end())
+      continue;
     if (entry.is_symlink(ignored)) continue;
     if (entry.is_directory(ignored)) {
       CollectBelow(entry.path(), container_path + "/" + name, found);

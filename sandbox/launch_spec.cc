@@ -18,13 +18,23 @@ using Strings = std::vector<std::string>;
 constexpr const char* kDefaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 constexpr std::array kDefaultCapabilities = {
-    "CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_MKNOD",
-    "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT"};
+    "CAP_AUDIT_WRITE", "CAP_CHOWN",   "CAP_DAC_OVERRIDE",     "CAP_FOWNER",    "CAP_FSETID",
+    "CAP_KILL",        "CAP_MKNOD",   "CAP_NET_BIND_SERVICE", "CAP_NET_RAW",   "CAP_SETFCAP",
+    "CAP_SETGID",      "CAP_SETPCAP", "CAP_SETUID",           "CAP_SYS_CHROOT"};
 
 const Strings& DefaultMaskedPaths() {
-  static const Strings kPaths = {"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
-                                 "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
-                                 "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"};
+  static const Strings kPaths = {"/proc/acpi",
+                                 "/proc/asound",
+                                 "/proc/interrupts",
+                                 "/proc/kcore",
+                                 "/proc/keys",
+                                 "/proc/latency_stats",
+                                 "/proc/sched_debug",
+                                 "/proc/scsi",
+                                 "/proc/timer_list",
+                                 "/proc/timer_stats",
+                                 "/sys/devices/virtual/powercap",
+                                 "/sys/firmware"};
   return kPaths;
 }
 const Strings& DefaultReadonlyPaths() {
@@ -129,12 +139,13 @@ void AddSystemMounts(const LaunchSpecInput& input, Spec& spec) {
   const bool writable = input.container.security.privileged;
   const std::string access = writable ? "rw" : "ro";
   const bool host_ipc = input.sandbox.spec.namespaces.ipc == NamespaceMode::kNode;
-  spec.mounts = {{"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}},
-                 {"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}},
-                 {"/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
-                 {"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}},
-                 {"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}},
-                 {"/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", access}}};
+  spec.mounts = {
+      {"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}},
+      {"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}},
+      {"/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+      {"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}},
+      {"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}},
+      {"/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", access}}};
   if (host_ipc) {
     spec.mounts.push_back({"/dev/shm", "bind", "/dev/shm", {"rbind", "rprivate"}});
   } else {
@@ -148,7 +159,8 @@ void AddPodFiles(const LaunchSpecInput& input, Spec& spec) {
   for (const std::string& name : names) {
     const std::string path = "/etc/" + name;
     const auto& mounts = input.container.mounts;
-    if (std::any_of(mounts.begin(), mounts.end(), [&](const ContainerMount& m) { return m.container_path == path; })) continue;
+    if (std::any_of(mounts.begin(), mounts.end(), [&](const ContainerMount& m) { return m.container_path == path; }))
+      continue;
     Strings options = {"bind", "rprivate"};
     if (spec.root_readonly) options.emplace_back("ro");
     spec.mounts.push_back({path, "bind", input.pod_files_dir + "/" + name, std::move(options)});

@@ -19,8 +19,8 @@ struct LaunchSpecInput {
   const ContainerSpec& container;
   const overlay::ImageConfig& image;
   overlay::ResolvedUser user;
-  std::string pod_files_dir;                   // absolute: hosts, hostname, resolv.conf
-  std::vector<runtime::Device> devices;        // asked for, or all of the host when privileged
+  std::string pod_files_dir;             // absolute: hosts, hostname, resolv.conf
+  std::vector<runtime::Device> devices;  // asked for, or all of the host when privileged
 };
 
 // kInvalidArgument for what cannot be run, as no command. Without the seccomp profile (seccomp_choice.h), which

@@ -7,9 +7,8 @@ constexpr auto kKeepUnclaimed = std::chrono::seconds(60);
 
 void OperationTable::DropExpired() {
   const auto now = std::chrono::steady_clock::now();
-  std::erase_if(operations_, [&](const auto& entry) {
-    return entry.second->done && now - entry.second->finished > kKeepUnclaimed;
-  });
+  std::erase_if(operations_,
+                [&](const auto& entry) { return entry.second->done && now - entry.second->finished > kKeepUnclaimed; });
 }
 
 Result<std::string> OperationTable::Join(std::unique_lock<std::mutex>& lock, const std::string& what,

@@ -41,8 +41,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SandboxSpec, owner, name, uid, n
                                                 log_directory, cgroup_parent, runtime_handler, dns, port_mappings,
                                                 labels, annotations, sysctls, host_aliases, namespaces, privileged,
                                                 shm_bytes, manifest, manifest_index)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerMount, container_path, host_path, readonly,
-                                                recursive_readonly, selinux_relabel, propagation)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerMount, container_path, host_path, readonly, recursive_readonly,
+                                                selinux_relabel, propagation)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(DeviceRequest, container_path, host_path, permissions)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SecurityContext, privileged, namespaces, add_capabilities,
                                                 drop_capabilities, add_ambient_capabilities, run_as_user, run_as_group,
@@ -89,9 +89,10 @@ Result<Json> Decode(std::string_view bytes, std::string_view what) {
 std::string Encode(const SandboxRecord& record) { return EncodeValue(Json(record)); }
 
 std::string Encode(const ContainerRecord& r) {
-  return EncodeValue(Json(StoredContainer{r.id, r.sandbox, r.spec, r.state, r.created_at_ns, r.started_at_ns,
-                                     r.finished_at_ns, r.exit_code, r.pid, r.stop_signal, r.reason, r.message,
-                                     r.image_id, r.image_ref, r.group, r.log_path, runtime::SpecToJsonValue(r.launch)}));
+  return EncodeValue(
+      Json(StoredContainer{r.id, r.sandbox, r.spec, r.state, r.created_at_ns, r.started_at_ns, r.finished_at_ns,
+                           r.exit_code, r.pid, r.stop_signal, r.reason, r.message, r.image_id, r.image_ref, r.group,
+                           r.log_path, runtime::SpecToJsonValue(r.launch)}));
 }
 
 Result<SandboxRecord> DecodeSandbox(std::string_view bytes) {
@@ -103,10 +104,23 @@ Result<ContainerRecord> DecodeContainer(std::string_view bytes) {
   ASSIGN_OR_RETURN(const Json json, Decode(bytes, "container record"));
   ASSIGN_OR_RETURN(StoredContainer s, ReadJson("container record", [&] { return json.get<StoredContainer>(); }));
   ASSIGN_OR_RETURN(runtime::Spec launch, runtime::SpecFromJsonValue(s.launch), "container record");
-  return ContainerRecord{std::move(s.id), std::move(s.sandbox), std::move(s.spec), s.state, s.created_at_ns,
-                         s.started_at_ns, s.finished_at_ns, s.exit_code, s.pid, std::move(s.reason),
-                         std::move(s.message), std::move(s.image_id), std::move(s.image_ref), s.stop_signal,
-                         std::move(launch), std::move(s.group), std::move(s.log_path)};
+  return ContainerRecord{std::move(s.id),
+                         std::move(s.sandbox),
+                         std::move(s.spec),
+                         s.state,
+                         s.created_at_ns,
+                         s.started_at_ns,
+                         s.finished_at_ns,
+                         s.exit_code,
+                         s.pid,
+                         std::move(s.reason),
+                         std::move(s.message),
+                         std::move(s.image_id),
+                         std::move(s.image_ref),
+                         s.stop_signal,
+                         std::move(launch),
+                         std::move(s.group),
+                         std::move(s.log_path)};
 }
 
 }  // namespace fermata::sandbox

@@ -58,7 +58,8 @@ void SandboxManager::RecoverOne(const SandboxRecord& record) {
 Result<> SandboxManager::Reconnect(const SandboxRecord& record) {
   ASSIGN_OR_RETURN(const UniqueFd directory,
                    OpenAt(engine_.sandboxes_dir.get(), record.id.str(), O_RDONLY | O_DIRECTORY));
-  ASSIGN_OR_RETURN(auto monitor, runtime::MonitorClient::Connect(*engine_.reactor, directory.get(), EventsOf(record.id)));
+  ASSIGN_OR_RETURN(auto monitor,
+                   runtime::MonitorClient::Connect(*engine_.reactor, directory.get(), EventsOf(record.id)));
   const LivePtr live = engine_.live.Get(record.id);
   {
     const std::lock_guard lock(live->mutex);
@@ -118,7 +119,8 @@ void SandboxManager::RecordLostContainer(const ContainerRecord& container, bool 
 void SandboxManager::SettleLost(const SandboxRecord& record, bool rebooted) {
   // The groups first, so that nothing runs on that nobody watches.
   for (const ContainerPtr& container : engine_.store->ContainersOf(record.id)) {
-    if (auto group = engine_.cgroup_mount.OpenBelow(container->group)) LogFailure(group->Kill(), "kill " + container->group);
+    if (auto group = engine_.cgroup_mount.OpenBelow(container->group))
+      LogFailure(group->Kill(), "kill " + container->group);
   }
   for (const ContainerPtr& container : engine_.store->ContainersOf(record.id)) {
     if (container->state == ContainerState::kRunning) RecordLostContainer(*container, rebooted);
@@ -138,7 +140,8 @@ void SandboxManager::Sweep() {
     }
   }
   for (const std::string& id : engine_.images->ListSnapshots()) {
-    if (engine_.store->Find(ContainerId(id)) == nullptr) LogFailure(engine_.images->RemoveSnapshot(id), "sweep snapshot " + id);
+    if (engine_.store->Find(ContainerId(id)) == nullptr)
+      LogFailure(engine_.images->RemoveSnapshot(id), "sweep snapshot " + id);
   }
   for (const char* kind : {"/monitors", "/pods"}) {
     const std::string parent = engine_.config.cgroup_root + kind;

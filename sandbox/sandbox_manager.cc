@@ -22,8 +22,9 @@ std::string NameKey(const SandboxSpec& spec) {
 Result<SandboxId> SandboxManager::Run(const SandboxSpec& spec, const OperationTable::CallerGone& caller_gone) {
   SandboxRecord identity;
   identity.spec = spec;
-  ASSIGN_OR_RETURN(std::string id, engine_.operations.Run("pod sandbox", NameKey(spec), Encode(identity),
-                                                          [&] { return DoRun(spec); }, caller_gone));
+  ASSIGN_OR_RETURN(std::string id,
+                   engine_.operations.Run(
+                       "pod sandbox", NameKey(spec), Encode(identity), [&] { return DoRun(spec); }, caller_gone));
   return SandboxId(std::move(id));
 }
 
@@ -62,9 +63,10 @@ Result<std::string> SandboxManager::DoRun(const SandboxSpec& spec) {
 
 // Events come on the reactor's thread, which must not block: the work goes to the pool.
 runtime::MonitorEvents SandboxManager::EventsOf(const SandboxId& id) {
-  return {.exited = [this, id](const runtime::ContainerExit& exit) {
-            engine_.tasks.Post([this, id, exit] { containers_.HandleExit(id, exit); });
-          },
+  return {.exited =
+              [this, id](const runtime::ContainerExit& exit) {
+                engine_.tasks.Post([this, id, exit] { containers_.HandleExit(id, exit); });
+              },
           .pause_exited = [this, id] { engine_.tasks.Post([this, id] { OnPauseExited(id); }); },
           .lost = [this, id] { engine_.tasks.Post([this, id] { OnMonitorLost(id); }); }};
 }
@@ -73,7 +75,7 @@ Result<> SandboxManager::WaitContainersExited(const SandboxId& id, LiveSandbox& 
   const auto all_exited = [&] {
     const auto containers = engine_.store->ContainersOf(id);
     return engine_.ending || std::none_of(containers.begin(), containers.end(),
-                        [](const ContainerPtr& c) { return c->state == ContainerState::kRunning; });
+                                          [](const ContainerPtr& c) { return c->state == ContainerState::kRunning; });
   };
   std::unique_lock lock(live.mutex);
   if (live.changed.wait_for(lock, kExitsDeadline, all_exited)) return {};
@@ -119,7 +121,8 @@ Result<> SandboxManager::Remove(const SandboxId& id) {
   const std::unique_lock operations(live->operations);
   const SandboxPtr record = engine_.store->Find(id);
   if (record == nullptr) return {};
-  if (record->state == SandboxState::kReady) RETURN_IF_ERROR(StopLocked(*record, *live), "remove pod sandbox ", id.str());
+  if (record->state == SandboxState::kReady)
+    RETURN_IF_ERROR(StopLocked(*record, *live), "remove pod sandbox ", id.str());
   for (const ContainerPtr& container : engine_.store->ContainersOf(id)) {
     RETURN_IF_ERROR(containers_.RemoveStopped(*container));
   }

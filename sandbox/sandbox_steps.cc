@@ -48,7 +48,8 @@ Result<> MakeGroups(SandboxBuild& build) {
   return {};
 }
 Result<> RemoveGroups(SandboxBuild& build) {
-  RETURN_IF_ERROR(KillAndRemoveGroup(build.engine, OwnsParent(build) ? build.record.containers_group : build.record.group));
+  RETURN_IF_ERROR(
+      KillAndRemoveGroup(build.engine, OwnsParent(build) ? build.record.containers_group : build.record.group));
   return KillAndRemoveGroup(build.engine, MonitorGroup(build));
 }
 
@@ -76,7 +77,8 @@ Result<> EndMonitor(SandboxBuild& build) {
 
 uint64_t NewNamespaces(const NamespaceOptions& modes) {
   uint64_t flags = 0;
-  if (modes.network != NamespaceMode::kNode) flags |= CLONE_NEWNET | CLONE_NEWUTS;  // the host's network has the host's name
+  if (modes.network != NamespaceMode::kNode)
+    flags |= CLONE_NEWNET | CLONE_NEWUTS;  // the host's network has the host's name
   if (modes.ipc != NamespaceMode::kNode) flags |= CLONE_NEWIPC;
   if (modes.pid == NamespaceMode::kPod) flags |= CLONE_NEWPID;
   return flags;

@@ -32,9 +32,9 @@ class Store {
 
   [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
 
-  [[nodiscard]] SandboxPtr Find(const SandboxId& id) const;      // nullptr: none
+  [[nodiscard]] SandboxPtr Find(const SandboxId& id) const;  // nullptr: none
   [[nodiscard]] ContainerPtr Find(const ContainerId& id) const;
-  [[nodiscard]] std::vector<SandboxPtr> Sandboxes() const;       // by id; one moment
+  [[nodiscard]] std::vector<SandboxPtr> Sandboxes() const;  // by id; one moment
   [[nodiscard]] std::vector<ContainerPtr> Containers() const;
   [[nodiscard]] std::vector<ContainerPtr> ContainersOf(const SandboxId& id) const;
 

@@ -104,7 +104,7 @@ struct SecurityContext {
 struct ContainerSpec {
   std::string name;
   uint32_t attempt = 0;
-  std::string image;                 // as asked: id, tag or digest
+  std::string image;  // as asked: id, tag or digest
   std::string user_specified_image;
   std::map<std::string, std::string> image_annotations;
   std::vector<std::string> command, args, env;  // env: NAME=value
@@ -136,7 +136,7 @@ struct SandboxRecord {
   int pause_pid = 0;
   bool shares_ptrace = false;  // a container of it may hold CAP_SYS_PTRACE: enter in two stages
   std::vector<std::string> ips;
-  std::string group;           // of pause, below the cgroup2 mount
+  std::string group;             // of pause, below the cgroup2 mount
   std::string containers_group;  // parent of the containers' groups
   std::string boot_id;
 };
@@ -154,10 +154,10 @@ struct ContainerRecord {
   int pid = 0;
   std::string reason, message;  // Completed, Error, OOMKilled, StartError, Unknown, MonitorLost
   std::string image_id, image_ref;
-  int stop_signal = 15;         // the effective one
-  runtime::Spec launch;         // as it is run; the exec's defaults too
+  int stop_signal = 15;  // the effective one
+  runtime::Spec launch;  // as it is run; the exec's defaults too
   std::string group;
-  std::string log_path;         // absolute; empty: no log
+  std::string log_path;  // absolute; empty: no log
 };
 using ContainerPtr = std::shared_ptr<const ContainerRecord>;
 

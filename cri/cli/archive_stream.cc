@@ -37,7 +37,7 @@ la_ssize_t WriteOut(archive*, void* send, const void* data, size_t size) {
 
 Result<> AddFile(archive* out, const std::string& path, const std::string& name) {
   ASSIGN_OR_RETURN(const UniqueFd file, OpenAt(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW));
-  struct stat status{};
+  struct stat status {};
   if (::fstat(file.get(), &status) != 0) return Error::Errno("stat ", path);
   if (!S_ISREG(status.st_mode)) return {};  // an image layout holds regular files only
   const std::unique_ptr<archive_entry, decltype(&archive_entry_free)> entry(archive_entry_new(), &archive_entry_free);
@@ -45,13 +45,18 @@ Result<> AddFile(archive* out, const std::string& path, const std::string& name)
   archive_entry_set_size(entry.get(), status.st_size);
   archive_entry_set_filetype(entry.get(), AE_IFREG);
   archive_entry_set_perm(entry.get(), 0644);
-  const auto failed = [&] { return Error::Make(ErrorCode::kInternal, "archive ", path, ": ", archive_error_string(out)); };
+  const auto failed = [&] {
+    return Error::Make(ErrorCode::kInternal, "archive ", path, ": ", archive_error_string(out));
+  };
   if (archive_write_header(out, entry.get()) != ARCHIVE_OK) return failed();
   bool good = true;
-  RETURN_IF_ERROR(StreamBytes(file.get(), [&](std::string_view data) {
-    good = archive_write_data(out, data.data(), data.size()) == static_cast<la_ssize_t>(data.size());
-    return good;
-  }), path);
+  RETURN_IF_ERROR(StreamBytes(file.get(),
+                              [&](std::string_view data) {
+                                good = archive_write_data(out, data.data(), data.size()) ==
+                                       static_cast<la_ssize_t>(data.size());
+                                return good;
+                              }),
+                  path);
   return good ? Result<>() : failed();
 }
 
@@ -79,7 +84,7 @@ Result<> StreamDirectory(const std::string& path, const Send& send) {
 Result<> StreamArchive(const std::string& path, const Send& send) {
   if (path == "-") return StreamBytes(STDIN_FILENO, send);
   ASSIGN_OR_RETURN(const UniqueFd file, OpenAt(AT_FDCWD, path, O_RDONLY));
-  struct stat status{};
+  struct stat status {};
   if (::fstat(file.get(), &status) != 0) return Error::Errno("stat ", path);
   if (S_ISDIR(status.st_mode)) return StreamDirectory(path, send);
   RETURN_IF_ERROR(StreamBytes(file.get(), send), path);

@@ -45,7 +45,7 @@ std::shared_ptr<grpc::Channel> Open(const std::string& path) {
 }
 
 bool HasUnit() {
-  struct stat status{};
+  struct stat status {};
   if (::stat("/run/systemd/system", &status) != 0) return false;
   for (const char* path : {"/etc/systemd/system/fermatad.service", "/lib/systemd/system/fermatad.service"}) {
     if (::stat(path, &status) == 0) return true;
@@ -99,10 +99,12 @@ Result<Client> Connect(const std::string& socket) {
   client.channel = Open(path);
   if (!Answers(client.channel, std::filesystem::exists(path) ? kProbe : std::chrono::milliseconds(1))) {
     if (!wanted.empty()) {
-      return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path, "; start it with: fermatad --socket ", path);
+      return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path, "; start it with: fermatad --socket ",
+                         path);
     }
     if (::geteuid() != 0) {
-      return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path, ", and only root may start one; use sudo");
+      return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path,
+                         ", and only root may start one; use sudo");
     }
     RETURN_IF_ERROR(HasUnit() ? RunSystemctl() : SpawnDaemon(), "start the daemon");
     if (!Answers(client.channel, kStartDeadline)) {

@@ -17,7 +17,8 @@ namespace {
 constexpr size_t kShortId = 12;
 
 int64_t Now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 Result<int> PrintJson(const google::protobuf::Message& message) {
@@ -78,7 +79,8 @@ Result<int> ListContainers(const Global& global, bool all) {
   ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
   ASSIGN_OR_RETURN(const fv1::ListPodsResponse pods, FetchPods(client, false));
   if (global.json) return PrintJson(pods);
-  std::vector<std::vector<std::string>> rows = {{"CONTAINER ID", "POD", "NAME", "IMAGE", "STATE", "RESTARTS", "CREATED"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"CONTAINER ID", "POD", "NAME", "IMAGE", "STATE", "RESTARTS", "CREATED"}};
   for (const fv1::PodStatus& pod : pods.pods()) {
     for (const fv1::ContainerStatus& container : pod.containers()) {
       if (!all && container.state() != "Running") continue;
@@ -173,8 +175,8 @@ Result<int> ListImages(const Global& global) {
   std::vector<std::vector<std::string>> rows = {{"IMAGE ID", "NAMES", "SIZE", "CREATED"}};
   for (const fv1::ImageInfo& image : response.images()) {
     const std::string names = image.tags().empty() ? Joined(image.digests(), ", ") : Joined(image.tags(), ", ");
-    rows.push_back({ShortImageId(image.id()), names.empty() ? "<none>" : Printable(names), HumanBytes(image.size_bytes()),
-                    Age(image.created_at_unix_nanos(), Now())});
+    rows.push_back({ShortImageId(image.id()), names.empty() ? "<none>" : Printable(names),
+                    HumanBytes(image.size_bytes()), Age(image.created_at_unix_nanos(), Now())});
   }
   std::cout << FormatTable(rows);
   return 0;

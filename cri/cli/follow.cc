@@ -47,7 +47,8 @@ Result<> FollowLogs(const Client& client, fv1::LogsRequest request, LogPrinter& 
       request.set_tail_lines(0);
     }
     const grpc::Status status = reader->Finish();
-    const bool lost = status.error_code() == grpc::StatusCode::UNAVAILABLE || status.error_code() == grpc::StatusCode::CANCELLED;
+    const bool lost =
+        status.error_code() == grpc::StatusCode::UNAVAILABLE || status.error_code() == grpc::StatusCode::CANCELLED;
     if (!request.follow() || !lost) return ToResult(status);
     if (!client.channel->WaitForConnected(std::chrono::system_clock::now() + kReconnect)) return ToResult(status);
   }

@@ -26,9 +26,10 @@ struct Parsed {
 };
 
 void AddPodCommands(CLI::App& app, Parsed& p) {
-  CLI::App* run = app.add_subcommand("run", "Run the pods of a manifest: follow their output, stop them on Ctrl-C, "
-                                            "remove them at the end. The exit status is that of the first container that "
-                                            "failed, or 0");
+  CLI::App* run = app.add_subcommand("run",
+                                     "Run the pods of a manifest: follow their output, stop them on Ctrl-C, "
+                                     "remove them at the end. The exit status is that of the first container that "
+                                     "failed, or 0");
   run->add_option("FILE", p.run.file, "Pod YAML; - for standard input")->required();
   run->add_flag("-d,--detach", p.run.detach, "print the pods' ids and leave them running");
   run->add_flag("--keep", p.run.keep, "keep the pods when they are over, for logs and pods");
@@ -44,7 +45,8 @@ void AddPodCommands(CLI::App& app, Parsed& p) {
 
   CLI::App* stop = app.add_subcommand("stop", "Stop pods gracefully; they stay listed until they are removed");
   stop->add_option("POD", p.names, "names, or ids or their beginnings")->required();
-  stop->add_option("-t,--time", p.grace, "seconds before the kill (default: what the manifest says)")->check(CLI::NonNegativeNumber);
+  stop->add_option("-t,--time", p.grace, "seconds before the kill (default: what the manifest says)")
+      ->check(CLI::NonNegativeNumber);
   stop->callback([&p] {
     p.command = [&p] { return cli::Stop(p.global, p.names, p.grace < 0 ? std::nullopt : std::optional(p.grace)); };
   });
@@ -67,7 +69,8 @@ void AddContainerCommands(CLI::App& app, Parsed& p) {
   CLI::App* exec = app.add_subcommand("exec", "Run a program in a container; its exit status is ours");
   exec->add_option("POD", p.exec.pod, "name or id")->required();
   exec->add_option("-c,--container", p.exec.container, "in this container");
-  exec->add_option("--timeout", p.exec.timeout_seconds, "seconds after which it is killed (0: never)")->check(CLI::NonNegativeNumber);
+  exec->add_option("--timeout", p.exec.timeout_seconds, "seconds after which it is killed (0: never)")
+      ->check(CLI::NonNegativeNumber);
   exec->add_option("COMMAND", p.exec.command, "the program and its arguments")->required();
   exec->positionals_at_end();
   exec->prefix_command(false);
@@ -80,17 +83,22 @@ void AddOtherCommands(CLI::App& app, Parsed& p) {
   CLI::App* import = image->add_subcommand("import", "Import an OCI archive or an OCI layout directory");
   import->add_option("FILE", p.path, "archive, directory, or - for standard input")->required();
   import->add_option("NAME", p.name, "name to give it (default: the names in the archive)");
-  import->callback([&p] { p.command = [&p] { return cli::ImportImage(p.global, p.path, p.name); }; });
-  CLI::App* ls = image->add_subcommand("ls", "List images");
-  ls->callback([&p] { p.command = [&p] { return cli::ListImages(p.global); }; });
-  CLI::App* rm = image->add_subcommand("rm", "Remove images with all their names");
-  rm->add_option("IMAGE", p.names, "names, digests or ids")->required();
-  rm->callback([&p] { p.command = [&p] { return cli::RemoveImages(p.global, p.names); }; });
+  import->callback([&p] { p.command = [&p] { return cli::ImportImage(p.global, p.path, p.name);
+};
+}  // namespace
+);
+CLI::App* ls = image->add_subcommand("ls", "List images");
+ls->callback([&p] { p.command = [&p] { return cli::ListImages(p.global); }; });
+CLI::App* rm = image->add_subcommand("rm", "Remove images with all their names");
+rm->add_option("IMAGE", p.names, "names, digests or ids")->required();
+rm->callback([&p] { p.command = [&p] { return cli::RemoveImages(p.global, p.names); }; });
 
-  app.add_subcommand("info", "Show the daemon and the machine")->callback([&p] {
-    p.command = [&p] { return cli::Info(p.global); };
-  });
-  app.add_subcommand("version", "Show the version")->callback([&p] { p.command = [&p] { return cli::Version(p.global); }; });
+app.add_subcommand("info", "Show the daemon and the machine")->callback([&p] {
+  p.command = [&p] { return cli::Info(p.global); };
+});
+app.add_subcommand("version", "Show the version")->callback([&p] {
+  p.command = [&p] { return cli::Version(p.global); };
+});
 }
 
 }  // namespace
@@ -99,8 +107,9 @@ int main(int argc, char** argv) {
   CLI::App app("fermata - pods without Kubernetes, and a look at the container runtime that serves it");
   Parsed parsed;
   app.require_subcommand(1);
-  app.add_option("--socket", parsed.global.socket, "the daemon's socket, PATH or unix://PATH (environment: FERMATA_SOCKET; "
-                                                   "default: /run/fermata/fermata.sock, where a daemon is started if none answers)");
+  app.add_option("--socket", parsed.global.socket,
+                 "the daemon's socket, PATH or unix://PATH (environment: FERMATA_SOCKET; "
+                 "default: /run/fermata/fermata.sock, where a daemon is started if none answers)");
   app.add_flag("--json", parsed.global.json, "print JSON where there is something to list");
   app.fallthrough();
   AddPodCommands(app, parsed);

@@ -44,7 +44,9 @@ Result<> StopPod(const Client& client, const std::string& id, bool at_once) {
 class ForegroundRun {
  public:
   ForegroundRun(const Client& client, const fv1::ApplyResponse& applied)
-      : client_(client), applied_(applied), printer_(PrefixedLines(ContainerNames(applied), UseColour(STDOUT_FILENO)), false),
+      : client_(client),
+        applied_(applied),
+        printer_(PrefixedLines(ContainerNames(applied), UseColour(STDOUT_FILENO)), false),
         finished_(::eventfd(0, EFD_CLOEXEC)) {}
 
   // Returns when all pods are over; true if that was asked for by a signal.
@@ -187,7 +189,8 @@ Result<int> Logs(const Global& global, const LogsOptions& options) {
   std::vector<std::string> names;
   for (const fv1::PodStatus& pod : pods.pods()) {
     if (pod.name() != options.pod && !pod.id().starts_with(options.pod) &&
-        pod.namespace_() + "/" + pod.name() != options.pod) continue;
+        pod.namespace_() + "/" + pod.name() != options.pod)
+      continue;
     for (const fv1::ContainerStatus& container : pod.containers()) names.push_back(container.name());
   }
   if (!options.container.empty()) names.clear();

@@ -78,8 +78,8 @@ Result<ClonedProcess> ClonePlain(const CloneOptions& options) {
   return ClonedProcess{static_cast<pid_t>(pid), UniqueFd(pid == 0 ? -1 : pidfd)};
 }
 
-Result<ClonedProcess> CloneVfork(const CloneOptions& options, void* stack, size_t stack_bytes,
-                                 int (*run)(void*), void* argument) {
+Result<ClonedProcess> CloneVfork(const CloneOptions& options, void* stack, size_t stack_bytes, int (*run)(void*),
+                                 void* argument) {
   int pidfd = -1;
   clone_args arguments = Arguments(options, &pidfd);
   arguments.flags |= CLONE_VM | CLONE_VFORK;

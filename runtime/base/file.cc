@@ -34,8 +34,8 @@ Result<UniqueFd> OpenOrMakeDirectory(int directory, const std::string& name, mod
 // (`serial` counts them). Depth costs neither stack nor descriptors: a tenant may have made 10,000 levels.
 Result<> FlattenInto(int top, const std::string& name, uint64_t& serial) {
   ASSIGN_OR_RETURN(const UniqueFd child, OpenAt(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  struct stat top_status{};
-  struct stat status{};
+  struct stat top_status {};
+  struct stat status {};
   if (::fstat(top, &top_status) != 0 || ::fstat(child.get(), &status) != 0) return Error::Errno("stat ", name);
   if (status.st_dev != top_status.st_dev) {
     return Error::Make(ErrorCode::kFailedPrecondition, "remove ", name, ": is on another file system");

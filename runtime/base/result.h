@@ -134,19 +134,16 @@ Error Context(Error error, const Parts&... parts) {
 #define FERMATA_CONCAT(a, b) FERMATA_CONCAT_INNER(a, b)
 
 // RETURN_IF_ERROR(expression [, context...]): leaves the function with the error, context in front.
-#define RETURN_IF_ERROR(expression, ...)                                                 \
-  do {                                                                                   \
-    if (auto result_ = (expression); !result_)                                           \
-      return ::fermata::result_internal::Context(                                        \
-          std::move(result_).error() __VA_OPT__(, ) __VA_ARGS__);                        \
+#define RETURN_IF_ERROR(expression, ...)                                                                 \
+  do {                                                                                                   \
+    if (auto result_ = (expression); !result_)                                                           \
+      return ::fermata::result_internal::Context(std::move(result_).error() __VA_OPT__(, ) __VA_ARGS__); \
   } while (false)
 
 // ASSIGN_OR_RETURN(declaration, expression [, context...])
 #define ASSIGN_OR_RETURN(declaration, expression, ...) \
   FERMATA_ASSIGN_OR_RETURN(FERMATA_CONCAT(result_, __LINE__), declaration, expression __VA_OPT__(, ) __VA_ARGS__)
-#define FERMATA_ASSIGN_OR_RETURN(result, declaration, expression, ...)                   \
-  auto result = (expression);                                                            \
-  if (!result)                                                                           \
-    return ::fermata::result_internal::Context(                                          \
-        std::move(result).error() __VA_OPT__(, ) __VA_ARGS__);                           \
+#define FERMATA_ASSIGN_OR_RETURN(result, declaration, expression, ...)                                           \
+  auto result = (expression);                                                                                    \
+  if (!result) return ::fermata::result_internal::Context(std::move(result).error() __VA_OPT__(, ) __VA_ARGS__); \
   declaration = std::move(result).value()

@@ -27,7 +27,7 @@ Result<UniqueFd> SeqpacketConnect(int directory, const std::string& name);
 Result<> SendMessage(int socket, std::string_view data, std::span<const int> fds = {}, int flags = 0);
 
 struct ReceivedMessage {
-  std::string_view data;      // in the caller's buffer; empty: the peer has closed
+  std::string_view data;  // in the caller's buffer; empty: the peer has closed
   std::vector<UniqueFd> fds;
 };
 // `buffer` should have kMaxMessageBytes; a message cut short is an error.

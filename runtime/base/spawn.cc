@@ -35,7 +35,8 @@ void ResetSignals() {
     unsigned long mask;
   } action{SIG_DFL, 0, nullptr, 0};
   for (int signal = 1; signal <= kSignalCount; ++signal) {
-    if (signal != SIGKILL && signal != SIGSTOP) ::syscall(SYS_rt_sigaction, signal, &action, nullptr, sizeof action.mask);
+    if (signal != SIGKILL && signal != SIGSTOP)
+      ::syscall(SYS_rt_sigaction, signal, &action, nullptr, sizeof action.mask);
   }
   const unsigned long none = 0;
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);

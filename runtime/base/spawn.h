@@ -16,12 +16,12 @@
 namespace fermata {
 
 struct SpawnOptions {
-  int executable_fd = -1;                   // a descriptor to execute (memfd), or
-  std::string executable;                   // an absolute path
-  std::vector<std::string> arguments;       // with argv[0]
-  std::vector<std::string> environment;     // "NAME=value"
-  std::vector<std::pair<int, int>> fds;     // {ours, number in the child}; numbers ascending from 0
-  int cgroup_fd = -1;                       // >= 0: born there
+  int executable_fd = -1;                // a descriptor to execute (memfd), or
+  std::string executable;                // an absolute path
+  std::vector<std::string> arguments;    // with argv[0]
+  std::vector<std::string> environment;  // "NAME=value"
+  std::vector<std::pair<int, int>> fds;  // {ours, number in the child}; numbers ascending from 0
+  int cgroup_fd = -1;                    // >= 0: born there
 };
 
 struct SpawnedProcess {

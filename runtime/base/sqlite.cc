@@ -51,13 +51,14 @@ std::string Statement::Text(int column) const {
 
 Result<Database> Database::Open(const std::string& path, Sync sync, std::span<const char* const> migrations) {
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &raw,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   Database database;
   database.database_.reset(raw);
   if (code != SQLITE_OK) return SqliteError(raw, "open " + path);
   RETURN_IF_ERROR(database.Execute("PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000"), path);
-  RETURN_IF_ERROR(database.Execute(sync == Sync::kFull ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"), path);
+  RETURN_IF_ERROR(database.Execute(sync == Sync::kFull ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"),
+                  path);
 
   int64_t version = 0;
   {
@@ -74,7 +75,8 @@ Result<Database> Database::Open(const std::string& path, Sync sync, std::span<co
     RETURN_IF_ERROR(database.Transaction([&]() -> Result<> {
       RETURN_IF_ERROR(database.Execute(migrations[static_cast<size_t>(version)]));
       return database.Execute("PRAGMA user_version=" + std::to_string(version + 1));
-    }), "migrate ", path);
+    }),
+                    "migrate ", path);
   }
   return database;
 }

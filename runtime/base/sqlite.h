@@ -21,11 +21,11 @@ namespace fermata {
 // A prepared statement; rows are read between Step() == true.
 class Statement {
  public:
-  Statement& Bind(int index, int64_t value);           // index from 1
+  Statement& Bind(int index, int64_t value);  // index from 1
   Statement& Bind(int index, std::string_view text);
-  Result<bool> Step();                                  // true: a row; false: done
-  Result<> Run();                                       // Step to the end, for statements without rows
-  [[nodiscard]] int64_t Int(int column) const;          // column from 0
+  Result<bool> Step();                          // true: a row; false: done
+  Result<> Run();                               // Step to the end, for statements without rows
+  [[nodiscard]] int64_t Int(int column) const;  // column from 0
   [[nodiscard]] std::string Text(int column) const;
 
  private:

@@ -3,8 +3,8 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -101,7 +101,7 @@ long OpenTarget(int root, const char* path, uint64_t kind) noexcept {
 
 uint64_t KindOf(const ChildState& state, const PlanStep& step) noexcept {
   if (step.a != kTargetLikeSource) return step.a;
-  struct stat status{};
+  struct stat status {};
   const bool directory = ::fstat(Fd(state, step.fd2), &status) == 0 && S_ISDIR(status.st_mode);
   return directory ? kTargetDirectory : kTargetFile;
 }
@@ -132,7 +132,7 @@ int CoverWithClone(int source, int target) noexcept {
 int MaskPath(ChildState& state, const PlanStep& step) noexcept {
   const long target = OpenInRoot(Fd(state, step.fd), state.plan.Text(step.text), O_PATH);
   if (target < 0) return -1;
-  struct stat status{};
+  struct stat status {};
   int done = ::fstat(static_cast<int>(target), &status);
   if (done == 0 && !S_ISDIR(status.st_mode)) {
     done = CoverWithClone(Fd(state, step.fd2), static_cast<int>(target));

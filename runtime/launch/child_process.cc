@@ -88,7 +88,7 @@ int LoadSeccomp(const PlanView& plan, const PlanStep& step) noexcept {
 // So that a non-root user can open /dev/stdout and /dev/stderr, which lead to these pipes.
 int OwnStdio(uid_t uid, gid_t gid) noexcept {
   for (int fd = 0; fd < 3; ++fd) {
-    struct stat status{};
+    struct stat status {};
     if (::fstat(fd, &status) != 0) return -1;
     if (S_ISFIFO(status.st_mode) && ::fchown(fd, uid, gid) != 0) return -1;
   }

@@ -31,7 +31,7 @@ struct OverlayRootfs {
   std::vector<std::string> lower;  // names, top first
   std::string upper;
   std::string work;
-  bool append_layers = false;      // the kernel takes "lowerdir+" (found by trying, overlay/overlay_mount.h)
+  bool append_layers = false;  // the kernel takes "lowerdir+" (found by trying, overlay/overlay_mount.h)
 };
 
 enum class PidNamespace : uint8_t {
@@ -45,10 +45,10 @@ struct ContainerLaunch {
   std::optional<OverlayRootfs> overlay;  // else spec.root_path is bind-mounted
   uint64_t join_namespaces = 0;          // of the pause process, besides its mount namespace
   PidNamespace pid = PidNamespace::kJoin;
-  bool pod_shm = true;                   // /dev/shm is the pod's; else the host's
+  bool pod_shm = true;  // /dev/shm is the pod's; else the host's
   // The PID namespace holds or may hold a process with CAP_SYS_PTRACE: enter it without the host's rights.
   bool two_stages = false;
-  SeccompFilter seccomp;                 // nullptr: unconfined
+  SeccompFilter seccomp;  // nullptr: unconfined
 };
 Result<LaunchPlan> PlanContainer(const ContainerLaunch& launch);
 

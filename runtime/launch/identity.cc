@@ -18,13 +18,22 @@ struct Limit {
   std::string_view name;
   int resource;
 };
-constexpr std::array kLimits = {
-    Limit{"RLIMIT_AS", RLIMIT_AS}, Limit{"RLIMIT_CORE", RLIMIT_CORE}, Limit{"RLIMIT_CPU", RLIMIT_CPU},
-    Limit{"RLIMIT_DATA", RLIMIT_DATA}, Limit{"RLIMIT_FSIZE", RLIMIT_FSIZE}, Limit{"RLIMIT_LOCKS", RLIMIT_LOCKS},
-    Limit{"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK}, Limit{"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE}, Limit{"RLIMIT_NICE", RLIMIT_NICE},
-    Limit{"RLIMIT_NOFILE", RLIMIT_NOFILE}, Limit{"RLIMIT_NPROC", RLIMIT_NPROC}, Limit{"RLIMIT_RSS", RLIMIT_RSS},
-    Limit{"RLIMIT_RTPRIO", RLIMIT_RTPRIO}, Limit{"RLIMIT_RTTIME", RLIMIT_RTTIME},
-    Limit{"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING}, Limit{"RLIMIT_STACK", RLIMIT_STACK}};
+constexpr std::array kLimits = {Limit{"RLIMIT_AS", RLIMIT_AS},
+                                Limit{"RLIMIT_CORE", RLIMIT_CORE},
+                                Limit{"RLIMIT_CPU", RLIMIT_CPU},
+                                Limit{"RLIMIT_DATA", RLIMIT_DATA},
+                                Limit{"RLIMIT_FSIZE", RLIMIT_FSIZE},
+                                Limit{"RLIMIT_LOCKS", RLIMIT_LOCKS},
+                                Limit{"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
+                                Limit{"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
+                                Limit{"RLIMIT_NICE", RLIMIT_NICE},
+                                Limit{"RLIMIT_NOFILE", RLIMIT_NOFILE},
+                                Limit{"RLIMIT_NPROC", RLIMIT_NPROC},
+                                Limit{"RLIMIT_RSS", RLIMIT_RSS},
+                                Limit{"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
+                                Limit{"RLIMIT_RTTIME", RLIMIT_RTTIME},
+                                Limit{"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+                                Limit{"RLIMIT_STACK", RLIMIT_STACK}};
 
 std::string PathOfEnvironment(const std::vector<std::string>& environment) {
   for (const std::string& entry : environment) {
@@ -50,7 +59,8 @@ std::vector<std::string> Candidates(const Process& process) {
 
 Result<> AddRlimits(PlanBuilder& plan, const std::vector<Rlimit>& limits) {
   for (const Rlimit& wanted : limits) {
-    const auto* known = std::find_if(kLimits.begin(), kLimits.end(), [&](const Limit& l) { return l.name == wanted.type; });
+    const auto* known =
+        std::find_if(kLimits.begin(), kLimits.end(), [&](const Limit& l) { return l.name == wanted.type; });
     if (known == kLimits.end()) return Error::Make(ErrorCode::kInvalidArgument, "unknown resource limit ", wanted.type);
     if (wanted.soft > wanted.hard) {
       return Error::Make(ErrorCode::kInvalidArgument, wanted.type, ": soft limit is over the hard limit");

@@ -68,8 +68,8 @@ Result<LaunchPlan> PlanBuilder::Finish() {
     return Error::Make(ErrorCode::kInvalidArgument, "an argument, environment value or path holds a NUL byte");
   }
   if (next_slot_ > kMaxSlots) {
-    return Error::Make(ErrorCode::kInvalidArgument, "container has too many mounts: needs ",
-                       std::to_string(next_slot_), " descriptors of ", std::to_string(kMaxSlots));
+    return Error::Make(ErrorCode::kInvalidArgument, "container has too many mounts: needs ", std::to_string(next_slot_),
+                       " descriptors of ", std::to_string(kMaxSlots));
   }
   bytes_.resize((bytes_.size() + 7) & ~size_t{7});
   const size_t total = sizeof header_ + steps_.size() * sizeof(PlanStep) + bytes_.size();

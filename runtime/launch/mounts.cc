@@ -22,31 +22,40 @@ struct Flag {
   bool clear = false;
   bool recursive = false;
 };
-constexpr std::array kFlags = {
-    Flag{"ro", MOUNT_ATTR_RDONLY}, Flag{"rw", MOUNT_ATTR_RDONLY, true},
-    Flag{"nosuid", MOUNT_ATTR_NOSUID}, Flag{"suid", MOUNT_ATTR_NOSUID, true},
-    Flag{"nodev", MOUNT_ATTR_NODEV}, Flag{"dev", MOUNT_ATTR_NODEV, true},
-    Flag{"noexec", MOUNT_ATTR_NOEXEC}, Flag{"exec", MOUNT_ATTR_NOEXEC, true},
-    Flag{"noatime", MOUNT_ATTR_NOATIME}, Flag{"strictatime", MOUNT_ATTR_STRICTATIME},
-    Flag{"nodiratime", MOUNT_ATTR_NODIRATIME}, Flag{"diratime", MOUNT_ATTR_NODIRATIME, true},
-    Flag{"relatime", 0}, Flag{"defaults", 0}, Flag{"async", 0}, Flag{"bind", 0},
-    Flag{"rro", MOUNT_ATTR_RDONLY, false, true}};
+constexpr std::array kFlags = {Flag{"ro", MOUNT_ATTR_RDONLY},
+                               Flag{"rw", MOUNT_ATTR_RDONLY, true},
+                               Flag{"nosuid", MOUNT_ATTR_NOSUID},
+                               Flag{"suid", MOUNT_ATTR_NOSUID, true},
+                               Flag{"nodev", MOUNT_ATTR_NODEV},
+                               Flag{"dev", MOUNT_ATTR_NODEV, true},
+                               Flag{"noexec", MOUNT_ATTR_NOEXEC},
+                               Flag{"exec", MOUNT_ATTR_NOEXEC, true},
+                               Flag{"noatime", MOUNT_ATTR_NOATIME},
+                               Flag{"strictatime", MOUNT_ATTR_STRICTATIME},
+                               Flag{"nodiratime", MOUNT_ATTR_NODIRATIME},
+                               Flag{"diratime", MOUNT_ATTR_NODIRATIME, true},
+                               Flag{"relatime", 0},
+                               Flag{"defaults", 0},
+                               Flag{"async", 0},
+                               Flag{"bind", 0},
+                               Flag{"rro", MOUNT_ATTR_RDONLY, false, true}};
 
 struct Propagation {
   std::string_view name;
   uint64_t flag;
 };
 constexpr std::array kPropagations = {
-    Propagation{"private", MS_PRIVATE}, Propagation{"rprivate", MS_PRIVATE}, Propagation{"slave", MS_SLAVE},
-    Propagation{"rslave", MS_SLAVE}, Propagation{"shared", MS_SHARED}, Propagation{"rshared", MS_SHARED},
+    Propagation{"private", MS_PRIVATE},       Propagation{"rprivate", MS_PRIVATE},
+    Propagation{"slave", MS_SLAVE},           Propagation{"rslave", MS_SLAVE},
+    Propagation{"shared", MS_SHARED},         Propagation{"rshared", MS_SHARED},
     Propagation{"unbindable", MS_UNBINDABLE}, Propagation{"runbindable", MS_UNBINDABLE}};
 
 struct DefaultDevice {
   const char* name;
   unsigned major, minor;
 };
-constexpr std::array kDefaultDevices = {DefaultDevice{"null", 1, 3}, DefaultDevice{"zero", 1, 5},
-                                        DefaultDevice{"full", 1, 7}, DefaultDevice{"random", 1, 8},
+constexpr std::array kDefaultDevices = {DefaultDevice{"null", 1, 3},    DefaultDevice{"zero", 1, 5},
+                                        DefaultDevice{"full", 1, 7},    DefaultDevice{"random", 1, 8},
                                         DefaultDevice{"urandom", 1, 9}, DefaultDevice{"tty", 5, 0}};
 struct Link {
   const char *target, *name;
@@ -218,7 +227,8 @@ void MountPlanner::FillDev(int16_t dev) {
   std::set<std::string> directories;
   for (const Device& device : launch_.spec.linux.devices) {
     if (!device.path.starts_with("/dev/")) continue;
-    for (size_t slash = device.path.find('/', 5); slash != std::string::npos; slash = device.path.find('/', slash + 1)) {
+    for (size_t slash = device.path.find('/', 5); slash != std::string::npos;
+         slash = device.path.find('/', slash + 1)) {
       if (!directories.insert(device.path.substr(5, slash - 5)).second) continue;
       PlanStep& make = plan_.Add(Op::kMakeDirectory, "make " + device.path.substr(0, slash));
       make.fd = dev;
@@ -241,7 +251,8 @@ void MountPlanner::FillDev(int16_t dev) {
 Result<> MountPlanner::AttachMount(const Mount& mount, size_t index) {
   const std::string label = "mount " + (mount.type.empty() ? mount.source : mount.type) + " on " + mount.destination;
   if (const auto source = sources_.find(index); source != sources_.end()) {
-    AttachOn(source->second, mount.destination, kTargetLikeSource, "mount " + mount.source + " on " + mount.destination);
+    AttachOn(source->second, mount.destination, kTargetLikeSource,
+             "mount " + mount.source + " on " + mount.destination);
     return {};
   }
   if (IsPodShm(launch_, mount) || (mount.type == "proc" && launch_.two_stages)) {

@@ -12,10 +12,10 @@ namespace fermata::runtime {
 
 // OCI mount options, taken apart.
 struct MountOptions {
-  uint64_t attributes = 0;     // MOUNT_ATTR_*
-  uint64_t propagation = 0;    // MS_PRIVATE, MS_SLAVE, MS_SHARED or 0
+  uint64_t attributes = 0;   // MOUNT_ATTR_*
+  uint64_t propagation = 0;  // MS_PRIVATE, MS_SLAVE, MS_SHARED or 0
   bool recursive_bind = false;
-  bool recursive_attributes = false;  // rro
+  bool recursive_attributes = false;                      // rro
   std::vector<std::pair<std::string, std::string>> data;  // for the file system; an empty value is a flag
 };
 Result<MountOptions> ParseMountOptions(const std::vector<std::string>& options);

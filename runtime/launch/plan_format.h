@@ -22,31 +22,31 @@ inline constexpr size_t kMaxPlanBytes = size_t{8} << 20;
 enum class Op : uint16_t {
   kNone = 0,
   // Descriptors and mounts (child_mounts.cc)
-  kOpenTree = 1,       // out = open_tree(fd or cwd, text, a = flags)
-  kSetAttributes = 2,  // mount_setattr(fd): a = set, b = clear, c = propagation; recursive by flag
-  kFsOpen = 3,         // out = fsopen(text)
-  kFsConfig = 4,       // fsconfig(fd): text = key, text2 = value (absent: a flag)
-  kFsMount = 5,        // out = fsmount(fd) after CMD_CREATE, a = attributes; closes fd
-  kOpenTarget = 6,     // out = text below fd as the root; made if missing: a = TargetKind
-  kMoveMount = 7,      // attaches fd on fd2, or on the path text
-  kMakeDirectory = 8,  // mkdirat(fd, text, a)
-  kMakeSymlink = 9,    // symlinkat(text, fd, text2)
-  kMakeNode = 10,      // mknodat(fd, text, a = mode, b = device); c = uid | gid << 32
-  kMaskPath = 11,      // hides text below fd: a file by a clone of fd2, a directory by a read-only tmpfs in out
-  kReadonlyPath = 12,  // text below fd becomes read-only
-  kPivotRoot = 13,     // fd becomes "/", the old root goes away
-  kChangeDirectory = 14,       // chdir(text), text made below "/" if missing; must end inside the root
-  kChangeDirectoryHost = 15,   // chdir(text) before the root is changed
-  kPrivateRoot = 16,   // makes "/" and all below it private
-  kClose = 17,         // closes fd
+  kOpenTree = 1,              // out = open_tree(fd or cwd, text, a = flags)
+  kSetAttributes = 2,         // mount_setattr(fd): a = set, b = clear, c = propagation; recursive by flag
+  kFsOpen = 3,                // out = fsopen(text)
+  kFsConfig = 4,              // fsconfig(fd): text = key, text2 = value (absent: a flag)
+  kFsMount = 5,               // out = fsmount(fd) after CMD_CREATE, a = attributes; closes fd
+  kOpenTarget = 6,            // out = text below fd as the root; made if missing: a = TargetKind
+  kMoveMount = 7,             // attaches fd on fd2, or on the path text
+  kMakeDirectory = 8,         // mkdirat(fd, text, a)
+  kMakeSymlink = 9,           // symlinkat(text, fd, text2)
+  kMakeNode = 10,             // mknodat(fd, text, a = mode, b = device); c = uid | gid << 32
+  kMaskPath = 11,             // hides text below fd: a file by a clone of fd2, a directory by a read-only tmpfs in out
+  kReadonlyPath = 12,         // text below fd becomes read-only
+  kPivotRoot = 13,            // fd becomes "/", the old root goes away
+  kChangeDirectory = 14,      // chdir(text), text made below "/" if missing; must end inside the root
+  kChangeDirectoryHost = 15,  // chdir(text) before the root is changed
+  kPrivateRoot = 16,          // makes "/" and all below it private
+  kClose = 17,                // closes fd
   // Process (child_process.cc)
-  kSetns = 32,         // setns(fd, a)
-  kUnshare = 33,       // unshare(a)
+  kSetns = 32,    // setns(fd, a)
+  kUnshare = 33,  // unshare(a)
   kSetsid = 34,
   kNewKeyring = 35,
-  kOomScoreAdj = 36,   // text to /proc/self/oom_score_adj; EACCES and EPERM pass with flag kPermissionOk
-  kRlimit = 37,        // a = resource, b = soft, c = hard
-  kHostname = 38,      // text
+  kOomScoreAdj = 36,  // text to /proc/self/oom_score_adj; EACCES and EPERM pass with flag kPermissionOk
+  kRlimit = 37,       // a = resource, b = soft, c = hard
+  kHostname = 38,     // text
   kLoopbackUp = 39,
   kSysctl = 40,        // text2 to the file text below fd (a procfs)
   kUmask = 41,         // a
@@ -56,14 +56,14 @@ enum class Op : uint16_t {
   kCapabilities = 45,  // a = effective, b = permitted, c = inheritable
   kAmbientSet = 46,    // raises what is in a
   kNoNewPrivileges = 47,
-  kSeccomp = 48,       // text = sock_filter[a], b = flags of seccomp(2)
-  kStage = 49,         // goes on in a sibling: clone(CLONE_PARENT); what follows has only what is left
-  kStdioOwner = 50,    // fchown of the standard streams that are pipes: a = uid, b = gid
+  kSeccomp = 48,     // text = sock_filter[a], b = flags of seccomp(2)
+  kStage = 49,       // goes on in a sibling: clone(CLONE_PARENT); what follows has only what is left
+  kStdioOwner = 50,  // fchown of the standard streams that are pipes: a = uid, b = gid
 };
 
 enum StepFlag : uint16_t {
-  kMissingOk = 1,      // ENOENT ends the step without an error
-  kPermissionOk = 2,   // EACCES and EPERM too
+  kMissingOk = 1,     // ENOENT ends the step without an error
+  kPermissionOk = 2,  // EACCES and EPERM too
   kRecursive = 4,
 };
 
@@ -71,8 +71,8 @@ enum StepFlag : uint16_t {
 enum TargetKind : uint64_t { kTargetDirectory = 0, kTargetFile = 1, kTargetLikeSource = 2 };
 
 inline constexpr int16_t kNoSlot = -1;
-inline constexpr int16_t kJoinSlot = 0;    // pidfd of the process whose namespaces are joined
-inline constexpr int16_t kPidSlot = 1;     // pidfd of the process whose PID namespace is joined
+inline constexpr int16_t kJoinSlot = 0;  // pidfd of the process whose namespaces are joined
+inline constexpr int16_t kPidSlot = 1;   // pidfd of the process whose PID namespace is joined
 inline constexpr int16_t kFirstFreeSlot = 2;
 inline constexpr int16_t kMaxSlots = 256;
 inline constexpr uint32_t kNoText = ~0U;
@@ -100,10 +100,10 @@ struct PlanHeader {
   uint32_t total_bytes = 0;
   uint32_t step_count = 0;
   uint32_t byte_count = 0;
-  uint64_t clone_flags = 0;        // CLONE_NEW* of the clone3
-  uint32_t join_pid_namespace = 0; // 1: born in the PID namespace of the process in kPidSlot
+  uint64_t clone_flags = 0;         // CLONE_NEW* of the clone3
+  uint32_t join_pid_namespace = 0;  // 1: born in the PID namespace of the process in kPidSlot
   // What is executed: position of uint32_t[n] positions of texts. No candidates: the pause program.
-  uint32_t candidates = kNoText;   // absolute paths, tried in order (PATH lookup inside the root)
+  uint32_t candidates = kNoText;  // absolute paths, tried in order (PATH lookup inside the root)
   uint32_t candidate_count = 0;
   uint32_t arguments = kNoText;
   uint32_t argument_count = 0;
@@ -116,8 +116,8 @@ static_assert(sizeof(PlanHeader) == 64);
 
 // What the child sends when it cannot go on; end of file instead means that the program runs.
 struct ChildFailure {
-  uint32_t step = 0;     // index into the steps; step_count: the execution itself
-  int32_t error = 0;     // errno
+  uint32_t step = 0;  // index into the steps; step_count: the execution itself
+  int32_t error = 0;  // errno
 };
 
 // A plan in memory, checked.

@@ -24,11 +24,13 @@ using Context = std::unique_ptr<void, FreeFilter>;
 template <typename Value>
 using Names = std::pair<std::string_view, Value>;
 
-constexpr std::array kOperators = {
-    Names<scmp_compare>{"SCMP_CMP_NE", SCMP_CMP_NE}, Names<scmp_compare>{"SCMP_CMP_LT", SCMP_CMP_LT},
-    Names<scmp_compare>{"SCMP_CMP_LE", SCMP_CMP_LE}, Names<scmp_compare>{"SCMP_CMP_EQ", SCMP_CMP_EQ},
-    Names<scmp_compare>{"SCMP_CMP_GE", SCMP_CMP_GE}, Names<scmp_compare>{"SCMP_CMP_GT", SCMP_CMP_GT},
-    Names<scmp_compare>{"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
+constexpr std::array kOperators = {Names<scmp_compare>{"SCMP_CMP_NE", SCMP_CMP_NE},
+                                   Names<scmp_compare>{"SCMP_CMP_LT", SCMP_CMP_LT},
+                                   Names<scmp_compare>{"SCMP_CMP_LE", SCMP_CMP_LE},
+                                   Names<scmp_compare>{"SCMP_CMP_EQ", SCMP_CMP_EQ},
+                                   Names<scmp_compare>{"SCMP_CMP_GE", SCMP_CMP_GE},
+                                   Names<scmp_compare>{"SCMP_CMP_GT", SCMP_CMP_GT},
+                                   Names<scmp_compare>{"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
 
 Error Invalid(std::string_view what, std::string_view name) {
   return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: unknown ", what, " ", name);
@@ -48,7 +50,8 @@ Result<uint32_t> ActionOf(const std::string& name, const std::optional<uint32_t>
 }
 
 Result<scmp_compare> OperatorOf(const std::string& name) {
-  const auto* found = std::find_if(kOperators.begin(), kOperators.end(), [&](const auto& o) { return o.first == name; });
+  const auto* found =
+      std::find_if(kOperators.begin(), kOperators.end(), [&](const auto& o) { return o.first == name; });
   if (found == kOperators.end()) return Invalid("operator", name);
   return found->second;
 }
@@ -79,8 +82,8 @@ Result<> AddRule(scmp_filter_ctx context, const SeccompRule& rule, uint32_t defa
   for (const std::string& name : rule.names) {
     const int number = seccomp_syscall_resolve_name(name.c_str());
     if (number == __NR_SCMP_ERROR) continue;
-    const int done = seccomp_rule_add_array(context, action, number, static_cast<unsigned>(arguments.size()),
-                                            arguments.data());
+    const int done =
+        seccomp_rule_add_array(context, action, number, static_cast<unsigned>(arguments.size()), arguments.data());
     if (done != 0 && done != -EEXIST) {
       Error error = Error::FromErrno(-done, "seccomp profile: rule for ", name);
       return done == -EINVAL ? std::move(error).WithCode(ErrorCode::kInvalidArgument) : std::move(error);
@@ -115,7 +118,8 @@ std::string KeyOf(const Seccomp& profile) {
     key += '\n' + rule.action + ' ' + std::to_string(rule.errno_ret.value_or(EPERM));
     for (const std::string& name : rule.names) key += ' ' + name;
     for (const SeccompArgument& a : rule.args) {
-      key += ' ' + a.op + ' ' + std::to_string(a.index) + ' ' + std::to_string(a.value) + ' ' + std::to_string(a.value_two);
+      key += ' ' + a.op + ' ' + std::to_string(a.index) + ' ' + std::to_string(a.value) + ' ' +
+             std::to_string(a.value_two);
     }
   }
   return key;

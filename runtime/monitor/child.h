@@ -16,12 +16,12 @@ namespace fermata::runtime {
 
 // What a start needs besides the plan; the descriptors stay the caller's.
 struct LaunchFds {
-  int cgroup = -1;       // born in this group
-  int join = -1;         // pidfd for kJoinSlot
-  int pid_join = -1;     // pidfd for kPidSlot and the PID namespace
-  int program = -1;      // pause's sealed program
-  int own_pid_ns = -1;   // the monitor's own PID namespace, to come back to
-  int null = -1;         // /dev/null
+  int cgroup = -1;      // born in this group
+  int join = -1;        // pidfd for kJoinSlot
+  int pid_join = -1;    // pidfd for kPidSlot and the PID namespace
+  int program = -1;     // pause's sealed program
+  int own_pid_ns = -1;  // the monitor's own PID namespace, to come back to
+  int null = -1;        // /dev/null
   bool want_stdin = false;
 };
 
@@ -57,7 +57,7 @@ class Child {
   pid_t pid_ = -1;
   UniqueFd pidfd_;
   UniqueFd report_;
-  UniqueFd stdin_;      // write end, where the container asked for a standard input
+  UniqueFd stdin_;  // write end, where the container asked for a standard input
   UniqueFd output_[2];
   int exit_code_ = 0;
   int64_t started_at_ns_ = 0;

@@ -65,7 +65,7 @@ Result<std::shared_ptr<MonitorClient>> MonitorClient::Start(Reactor& reactor, co
   options.executable_fd = programs.monitor.get();
   options.arguments = {"fermata-monitor"};
   options.cgroup_fd = cgroup_fd;
-  options.fds = {{null.get(), 0}, {null.get(), 1}, {null.get(), 2}, {pair.second.get(), 3},
+  options.fds = {{null.get(), 0},           {null.get(), 1},     {null.get(), 2}, {pair.second.get(), 3},
                  {programs.pause.get(), 4}, {listener.get(), 5}, {exits.get(), 6}};
   ASSIGN_OR_RETURN(SpawnedProcess process, Spawn(options));
   std::shared_ptr<MonitorClient> client(new MonitorClient(reactor, std::move(pair.first), std::move(events)));
@@ -162,7 +162,8 @@ Result<StartedProcess> MonitorClient::StartContainer(const std::string& id, cons
   if (start.log_fd >= 0) fds.push_back(start.log_fd);
   ASSIGN_OR_RETURN(const std::string data, RequestWithPlan(message, request, std::move(fds), plan));
   const auto reply = MessageReader::Parse(data);
-  return StartedProcess{static_cast<pid_t>(reply->Number(Tag::kPid)), static_cast<int64_t>(reply->Number(Tag::kStartedAt))};
+  return StartedProcess{static_cast<pid_t>(reply->Number(Tag::kPid)),
+                        static_cast<int64_t>(reply->Number(Tag::kStartedAt))};
 }
 
 Result<ExecResult> MonitorClient::Exec(const std::string& id, const LaunchPlan& plan, Duration timeout) {
@@ -211,7 +212,8 @@ Result<> MonitorClient::WaitExec(uint64_t exec_id, ExecState& state, Duration ti
       lock.lock();
       // The answer means: nothing of it runs any more.
       changed_.wait_for(lock, kReplyDeadline, [&] { return lost_ || state.exited; });
-      return Error::Make(ErrorCode::kDeadlineExceeded, "command timed out after ", std::to_string(timeout.count()), " ms");
+      return Error::Make(ErrorCode::kDeadlineExceeded, "command timed out after ", std::to_string(timeout.count()),
+                         " ms");
     }
   }
   if (lost_) return Error::Make(ErrorCode::kUnavailable, "the monitor is gone");

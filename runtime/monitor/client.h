@@ -70,7 +70,7 @@ struct MonitorPrograms {
 
 struct ContainerStart {
   int cgroup_fd = -1;
-  int log_fd = -1;         // -1: output is discarded
+  int log_fd = -1;  // -1: output is discarded
   bool want_stdin = false;
   std::string pid_target;  // the container whose PID namespace is joined; empty: pause's
 };

@@ -17,7 +17,8 @@ unsigned long FlatKey(std::string_view text, std::string_view key) {
     const std::string_view line = text.substr(0, end);
     if (line.starts_with(key) && line.size() > key.size() && line[key.size()] == ' ') {
       unsigned long number = 0;
-      for (const char digit : line.substr(key.size() + 1)) number = number * 10 + static_cast<unsigned long>(digit - '0');
+      for (const char digit : line.substr(key.size() + 1))
+        number = number * 10 + static_cast<unsigned long>(digit - '0');
       return number;
     }
     text.remove_prefix(std::min(end + 1, text.size()));

@@ -28,7 +28,8 @@ std::string_view LogWriter::Time() {
   }
   time_[kSecondsLength] = '.';
   auto rest = static_cast<uint32_t>(now.tv_nsec);
-  for (size_t i = kSecondsLength + 9; i > kSecondsLength; --i, rest /= 10) time_[i] = static_cast<char>('0' + rest % 10);
+  for (size_t i = kSecondsLength + 9; i > kSecondsLength; --i, rest /= 10)
+    time_[i] = static_cast<char>('0' + rest % 10);
   time_[kLength - 1] = 'Z';
   return {time_.data(), kLength};
 }

@@ -41,7 +41,7 @@ class LogWriter {
   std::array<std::string, 2> partial_;  // of a line, by stream
   std::string out_;                     // records of one Write, written together
   uint64_t dropped_ = 0;
-  time_t second_ = 0;                   // what time_ was made for
+  time_t second_ = 0;  // what time_ was made for
   std::array<char, 40> time_{};
 };
 

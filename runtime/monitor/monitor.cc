@@ -100,8 +100,11 @@ void Monitor::Dispatch(const MessageReader& message, std::vector<UniqueFd> fds) 
   };
   switch (message.type()) {
     case MessageType::kHello:
-      return Send(MessageWriter(MessageType::kReply, request).Add(Tag::kVersion, kProtocolVersion)
-                      .Add(Tag::kFeatures, uint64_t{0}).Add(Tag::kPid, static_cast<uint64_t>(::getpid())).Finish());
+      return Send(MessageWriter(MessageType::kReply, request)
+                      .Add(Tag::kVersion, kProtocolVersion)
+                      .Add(Tag::kFeatures, uint64_t{0})
+                      .Add(Tag::kPid, static_cast<uint64_t>(::getpid()))
+                      .Finish());
     case MessageType::kStartPause:
       return StartPause(message, std::move(fds));
     case MessageType::kStartContainer:

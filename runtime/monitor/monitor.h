@@ -53,8 +53,8 @@ class Monitor {
     std::string cgroup_name;
     UniqueFd cgroup;
     uint64_t request = 0;
-    bool closed = false;     // nobody wants output any more
-    bool reported = false;   // the exit was told
+    bool closed = false;    // nobody wants output any more
+    bool reported = false;  // the exit was told
   };
   // The control group of an exec whose orphans live on; removed when the last of them has ended.
   struct Lingering {
@@ -125,7 +125,7 @@ class Monitor {
   std::map<std::string, ContainerPtr, std::less<>> containers_;
   std::map<uint64_t, ExecPtr> execs_;
   std::map<int, Lingering> lingering_;  // by descriptor of cgroup.events
-  std::deque<std::string> queue_;  // messages that the socket had no room for
+  std::deque<std::string> queue_;       // messages that the socket had no room for
 };
 
 }  // namespace fermata::runtime

@@ -46,7 +46,9 @@ void Monitor::StartPause(const MessageReader& message, std::vector<UniqueFd> fds
   if (!plan) return ReplyError(message.request_id(), plan.error());
   if (pause_made_ || fds.empty()) return ReplyError(message.request_id(), Error::FromErrno(EINVAL, "start pause"));
   pause_cgroup_ = std::move(fds.front());
-  const LaunchFds launch{.cgroup = pause_cgroup_.get(), .program = fds_.program.get(), .own_pid_ns = own_pid_ns_.get(),
+  const LaunchFds launch{.cgroup = pause_cgroup_.get(),
+                         .program = fds_.program.get(),
+                         .own_pid_ns = own_pid_ns_.get(),
                          .null = null_.get()};
   if (auto made = pause_.Launch(PlanView(*plan), launch, false); !made) {
     return ReplyError(message.request_id(), made.error());
@@ -83,9 +85,11 @@ void Monitor::StartContainer(const MessageReader& message, std::vector<UniqueFd>
   if (fds.size() > 1) container->log = LogWriter(std::move(fds[1]));
   if (auto events = OpenGroupEvents(container->cgroup.get())) container->cgroup_events = std::move(*events);
   const Container* target = FindContainer(message.Bytes(Tag::kPidTarget));
-  const LaunchFds launch{.cgroup = container->cgroup.get(), .join = pause_.pidfd(),
+  const LaunchFds launch{.cgroup = container->cgroup.get(),
+                         .join = pause_.pidfd(),
                          .pid_join = target == nullptr ? pause_.pidfd() : target->child.pidfd(),
-                         .own_pid_ns = own_pid_ns_.get(), .null = null_.get(),
+                         .own_pid_ns = own_pid_ns_.get(),
+                         .null = null_.get(),
                          .want_stdin = message.Number(Tag::kWantStdin) != 0};
   if (auto made = container->child.Launch(PlanView(*plan), launch, true); !made) {
     return ReplyError(request, made.error());
@@ -143,7 +147,10 @@ void Monitor::StartExec(const MessageReader& message, std::vector<UniqueFd> fds)
   if (!group) return ReplyError(request, group.error());
   exec->cgroup = std::move(*group);
   const int join = container->child.pidfd();
-  const LaunchFds launch{.cgroup = exec->cgroup.get(), .join = join, .pid_join = join, .own_pid_ns = own_pid_ns_.get(),
+  const LaunchFds launch{.cgroup = exec->cgroup.get(),
+                         .join = join,
+                         .pid_join = join,
+                         .own_pid_ns = own_pid_ns_.get(),
                          .null = null_.get()};
   if (auto made = exec->child.Launch(PlanView(*plan), launch, true); !made) {
     RemoveExecGroup(*exec);
@@ -153,7 +160,8 @@ void Monitor::StartExec(const MessageReader& message, std::vector<UniqueFd> fds)
   (void)loop_.Add(added.child.report(), EPOLLIN, [this, &added](uint32_t) { OnExecReport(added); });
   if (queue_.empty()) {
     for (size_t stream = 0; stream < 2; ++stream) {
-      (void)loop_.Add(added.child.output(stream), EPOLLIN, [this, &added, stream](uint32_t) { ForwardExecOutput(added, stream); });
+      (void)loop_.Add(added.child.output(stream), EPOLLIN,
+                      [this, &added, stream](uint32_t) { ForwardExecOutput(added, stream); });
     }
   }
 }
@@ -234,7 +242,7 @@ void Monitor::OnReaped(pid_t pid, int status) {
   }
   for (auto& [id, container] : containers_) {
     if (container->child.pid() != pid) continue;
-    OnContainerReport(*container);            // a first stage ends here: the child is another process now
+    OnContainerReport(*container);  // a first stage ends here: the child is another process now
     if (container->child.pid() != pid) return;
     container->child.SetExited(ExitCodeOf(status));
     return OnContainerExit(*container);
@@ -250,7 +258,9 @@ void Monitor::OnReaped(pid_t pid, int status) {
 
 void Monitor::OnPauseExit() {
   if (pause_.failed() || stopping_) return;
-  Send(MessageWriter(MessageType::kPauseExited, 0).Add(Tag::kExitCode, static_cast<uint64_t>(pause_.exit_code())).Finish());
+  Send(MessageWriter(MessageType::kPauseExited, 0)
+           .Add(Tag::kExitCode, static_cast<uint64_t>(pause_.exit_code()))
+           .Finish());
 }
 
 // The first process has ended: what it left in its group goes too, then the log is completed, then it is told.
@@ -274,8 +284,8 @@ void Monitor::FinishContainer(Container& container) {
   for (size_t stream = 0; stream < 2; ++stream) {
     // All writers in the group are gone; what another holder of the pipe writes later belongs to nobody.
     for (;;) {
-      const ssize_t count = container.child.output(stream) < 0
-                                ? 0 : ::read(container.child.output(stream), buffer_.data(), kReadBytes);
+      const ssize_t count =
+          container.child.output(stream) < 0 ? 0 : ::read(container.child.output(stream), buffer_.data(), kReadBytes);
       if (count < 0 && errno == EINTR) continue;
       if (count <= 0) break;
       container.log.Write(static_cast<Stream>(stream), {buffer_.data(), static_cast<size_t>(count)});
@@ -289,14 +299,16 @@ void Monitor::FinishContainer(Container& container) {
     return;
   }
   container.oom_killed = GroupHadOomKill(container.cgroup.get());
-  const ExitRecord record = MakeExitRecord(container.id, child.exit_code(), container.oom_killed,
-                                           child.started_at_ns(), child.finished_at_ns());
+  const ExitRecord record = MakeExitRecord(container.id, child.exit_code(), container.oom_killed, child.started_at_ns(),
+                                           child.finished_at_ns());
   (void)WriteAll(fds_.exits.get(), {reinterpret_cast<const char*>(&record), sizeof record});
   MessageWriter exited(MessageType::kExited, 0);
-  Send(exited.Add(Tag::kId, container.id).Add(Tag::kExitCode, static_cast<uint64_t>(child.exit_code()))
+  Send(exited.Add(Tag::kId, container.id)
+           .Add(Tag::kExitCode, static_cast<uint64_t>(child.exit_code()))
            .Add(Tag::kOomKilled, uint64_t{container.oom_killed})
            .Add(Tag::kStartedAt, static_cast<uint64_t>(child.started_at_ns()))
-           .Add(Tag::kFinishedAt, static_cast<uint64_t>(child.finished_at_ns())).Finish());
+           .Add(Tag::kFinishedAt, static_cast<uint64_t>(child.finished_at_ns()))
+           .Finish());
 }
 
 void Monitor::OnExecExit(Exec& exec) {
@@ -306,8 +318,10 @@ void Monitor::OnExecExit(Exec& exec) {
   exec.reported = true;
   const bool eof = exec.child.output(0) < 0 && exec.child.output(1) < 0;
   MessageWriter exited(MessageType::kExecExited, 0);
-  Send(exited.Add(Tag::kExecId, exec.id).Add(Tag::kExitCode, static_cast<uint64_t>(exec.child.exit_code()))
-           .Add(Tag::kEof, uint64_t{eof}).Finish());
+  Send(exited.Add(Tag::kExecId, exec.id)
+           .Add(Tag::kExitCode, static_cast<uint64_t>(exec.child.exit_code()))
+           .Add(Tag::kEof, uint64_t{eof})
+           .Finish());
 }
 
 // The group of an exec goes when it is empty; orphans may live on in it (design: they are not ours to kill).
@@ -323,7 +337,8 @@ void Monitor::LingerExecGroup(Exec& exec) {
   if (!events) return;
   exec.cgroup.Reset();
   const int fd = events->get();
-  lingering_[fd] = {UniqueFd(::fcntl(exec.parent_cgroup.get(), F_DUPFD_CLOEXEC, 0)), exec.cgroup_name, std::move(*events)};
+  lingering_[fd] = {UniqueFd(::fcntl(exec.parent_cgroup.get(), F_DUPFD_CLOEXEC, 0)), exec.cgroup_name,
+                    std::move(*events)};
   const auto remove_if_empty = [this, fd](uint32_t) {
     const Lingering& group = lingering_[fd];
     if (GroupPopulated(fd)) return;

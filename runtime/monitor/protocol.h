@@ -19,27 +19,27 @@ inline constexpr uint32_t kProtocolVersion = 1;
 
 enum class MessageType : uint16_t {
   // Requests                // what they carry -> what the reply carries
-  kHello = 1,                // version -> version, features
-  kStartPause = 2,           // plan; fd: control group -> pid, start time
-  kStartContainer = 3,       // id, plan, stdin flag; fds: control group [, log file] -> pid, start time, started
-  kExec = 4,                 // exec id, container id, plan -> pid; then kExecOutput..., kExecExited
-  kCloseExec = 5,            // exec id: no more output wanted; what still runs goes on
-  kKillExec = 6,             // exec id: kills its whole control group
-  kSignal = 7,               // id, signal
-  kKill = 8,                 // id: kills the container's whole control group
-  kReopenLog = 9,            // id; fd: the new log file
-  kState = 10,               // -> pause pid and start time, one kTagContainer each container
-  kForget = 11,              // id: the daemon has stored the exit; the monitor drops the container
-  kStop = 12,                // kills all; answered when everything is reaped
-  kQuit = 13,                // answered, then the monitor ends
+  kHello = 1,           // version -> version, features
+  kStartPause = 2,      // plan; fd: control group -> pid, start time
+  kStartContainer = 3,  // id, plan, stdin flag; fds: control group [, log file] -> pid, start time, started
+  kExec = 4,            // exec id, container id, plan -> pid; then kExecOutput..., kExecExited
+  kCloseExec = 5,       // exec id: no more output wanted; what still runs goes on
+  kKillExec = 6,        // exec id: kills its whole control group
+  kSignal = 7,          // id, signal
+  kKill = 8,            // id: kills the container's whole control group
+  kReopenLog = 9,       // id; fd: the new log file
+  kState = 10,          // -> pause pid and start time, one kTagContainer each container
+  kForget = 11,         // id: the daemon has stored the exit; the monitor drops the container
+  kStop = 12,           // kills all; answered when everything is reaped
+  kQuit = 13,           // answered, then the monitor ends
   // Replies and events
   kReply = 100,
-  kErrorReply = 101,         // errno, text; step when a launch failed
-  kExited = 102,             // id, exit code, oom, started, finished
-  kPauseExited = 103,        // exit code
-  kExecOutput = 104,         // exec id, stream, data
-  kExecExited = 105,         // exec id, exit code, eof flag
-  kExecEof = 106,            // exec id
+  kErrorReply = 101,   // errno, text; step when a launch failed
+  kExited = 102,       // id, exit code, oom, started, finished
+  kPauseExited = 103,  // exit code
+  kExecOutput = 104,   // exec id, stream, data
+  kExecExited = 105,   // exec id, exit code, eof flag
+  kExecEof = 106,      // exec id
 };
 
 enum class Tag : uint16_t {
@@ -47,21 +47,21 @@ enum class Tag : uint16_t {
   kFeatures = 2,
   kId = 3,
   kPlan = 4,
-  kPlanInFd = 5,     // the plan is the last descriptor, a sealed memory file
+  kPlanInFd = 5,  // the plan is the last descriptor, a sealed memory file
   kErrno = 6,
   kStep = 7,
   kText = 8,
   kPid = 9,
-  kStartTime = 10,   // clock ticks since boot: with the pid, identifies the process
-  kStartedAt = 11,   // Unix nanoseconds
+  kStartTime = 10,  // clock ticks since boot: with the pid, identifies the process
+  kStartedAt = 11,  // Unix nanoseconds
   kFinishedAt = 12,
-  kExitCode = 13,    // 128+n for signal n
+  kExitCode = 13,  // 128+n for signal n
   kOomKilled = 14,
   kSignalNumber = 15,
-  kStream = 16,      // 1 stdout, 2 stderr
+  kStream = 16,  // 1 stdout, 2 stderr
   kData = 17,
   kExecId = 18,
-  kContainer = 19,   // nested tags
+  kContainer = 19,  // nested tags
   kRunning = 20,
   kEof = 21,
   kWantStdin = 22,

@@ -40,7 +40,7 @@ class Reactor {
   void Run();
 
   UniqueFd epoll_;
-  UniqueFd wake_;  // eventfd that ends Run
+  UniqueFd wake_;     // eventfd that ends Run
   std::mutex mutex_;  // guards receivers_
   std::map<int, std::weak_ptr<Readable>> receivers_;
   std::thread thread_;

@@ -83,8 +83,8 @@ Seccomp ReadSeccomp(const Json& json) {
     added.action = rule.at("action");
     added.errno_ret = GetOptional<uint32_t>(rule, "errnoRet");
     for (const Json& argument : Child(rule, "args")) {
-      added.args.push_back({argument.at("index"), argument.at("value"), Get<uint64_t>(argument, "valueTwo"),
-                            argument.at("op")});
+      added.args.push_back(
+          {argument.at("index"), argument.at("value"), Get<uint64_t>(argument, "valueTwo"), argument.at("op")});
     }
   }
   return seccomp;
@@ -115,8 +115,8 @@ Result<Linux> ReadLinux(const Json& json) {
 }
 
 Result<Spec> ReadSpec(const Json& json) {
-  RETURN_IF_ERROR(OnlyKnown(json, "config.json",
-                            {"ociVersion", "process", "root", "hostname", "mounts", "annotations", "linux"}));
+  RETURN_IF_ERROR(
+      OnlyKnown(json, "config.json", {"ociVersion", "process", "root", "hostname", "mounts", "annotations", "linux"}));
   Spec spec;
   spec.oci_version = json.at("ociVersion");
   if (!spec.oci_version.starts_with("1.")) return Invalid("ociVersion", "is " + spec.oci_version + ", must be 1.x");
@@ -145,8 +145,12 @@ Json ProcessJson(const Process& process) {
   Json user = {{"uid", process.user.uid}, {"gid", process.user.gid}};
   if (process.user.umask) user["umask"] = *process.user.umask;
   if (!process.user.additional_gids.empty()) user["additionalGids"] = process.user.additional_gids;
-  Json json = {{"terminal", process.terminal}, {"user", user}, {"args", process.args}, {"env", process.env},
-               {"cwd", process.cwd}, {"capabilities", CapabilitiesJson(process.capabilities)},
+  Json json = {{"terminal", process.terminal},
+               {"user", user},
+               {"args", process.args},
+               {"env", process.env},
+               {"cwd", process.cwd},
+               {"capabilities", CapabilitiesJson(process.capabilities)},
                {"noNewPrivileges", process.no_new_privileges}};
   for (const Rlimit& limit : process.rlimits) {
     json["rlimits"].push_back({{"type", limit.type}, {"soft", limit.soft}, {"hard", limit.hard}});
@@ -163,7 +167,9 @@ Json SeccompJson(const Seccomp& seccomp) {
     Json entry = {{"names", rule.names}, {"action", rule.action}};
     if (rule.errno_ret) entry["errnoRet"] = *rule.errno_ret;
     for (const SeccompArgument& argument : rule.args) {
-      entry["args"].push_back({{"index", argument.index}, {"value", argument.value}, {"valueTwo", argument.value_two},
+      entry["args"].push_back({{"index", argument.index},
+                               {"value", argument.value},
+                               {"valueTwo", argument.value_two},
                                {"op", argument.op}});
     }
     json["syscalls"].push_back(std::move(entry));
@@ -179,8 +185,12 @@ Json LinuxJson(const Linux& linux_part) {
     json["namespaces"].push_back(std::move(item));
   }
   for (const Device& device : linux_part.devices) {
-    json["devices"].push_back({{"path", device.path}, {"type", std::string(1, device.type)}, {"major", device.major},
-                               {"minor", device.minor}, {"fileMode", device.mode}, {"uid", device.uid},
+    json["devices"].push_back({{"path", device.path},
+                               {"type", std::string(1, device.type)},
+                               {"major", device.major},
+                               {"minor", device.minor},
+                               {"fileMode", device.mode},
+                               {"uid", device.uid},
                                {"gid", device.gid}});
   }
   if (!linux_part.sysctl.empty()) json["sysctl"] = linux_part.sysctl;
@@ -228,7 +238,9 @@ Json SpecToJsonValue(const Spec& spec) {
                {"linux", LinuxJson(spec.linux)}};
   if (!spec.hostname.empty()) json["hostname"] = spec.hostname;
   for (const Mount& mount : spec.mounts) {
-    json["mounts"].push_back({{"destination", mount.destination}, {"type", mount.type}, {"source", mount.source},
+    json["mounts"].push_back({{"destination", mount.destination},
+                              {"type", mount.type},
+                              {"source", mount.source},
                               {"options", mount.options}});
   }
   if (!spec.annotations.empty()) json["annotations"] = spec.annotations;

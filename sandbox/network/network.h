@@ -15,7 +15,7 @@ namespace fermata::sandbox {
 
 struct NetworkStatus {
   bool ready = false;
-  std::string reason;   // CamelCase, e.g. NetworkPluginNotReady
+  std::string reason;  // CamelCase, e.g. NetworkPluginNotReady
   std::string message;
 };
 

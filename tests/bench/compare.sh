@@ -93,7 +93,7 @@ fermata_group=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgr
 "$build/bin/fermatad" --config "$home/fermata.toml" --socket "$home/fermata.sock" --data-dir "$home/fermata" \
   --run-dir "$home/fermata-run" --log-level warn >"$home/fermatad.log" 2>&1 &
 daemon=$!
-wait_for "$home/fermata.sock" "$build/bin/fermata" --socket "$home/fermata.sock" version
+wait_for "$home/fermata.sock" "$build/bin/fermata" --socket "$home/fermata.sock" info
 "$build/bin/fermata" --socket "$home/fermata.sock" image import "$home/image.tar" $image >/dev/null
 measure fermata "$home/fermata.sock" 'fermata-monitor|fermata-pause'
 stop_daemon

@@ -133,7 +133,14 @@ void Daemon::Kill9() {
   EXPECT_EQ(program_->Wait(kEnd).code, 128 + SIGKILL);
 }
 
+// Without our connection: an idle one of gRPC's C++ client does not notice that the server wants to go.
 int Daemon::Terminate() {
+  runtime.reset();
+  images.reset();
+  pods.reset();
+  own_images.reset();
+  system.reset();
+  channel.reset();
   program_->Signal(SIGTERM);
   return program_->Wait(kEnd).code;
 }

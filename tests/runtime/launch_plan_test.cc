@@ -41,8 +41,8 @@ TEST(LaunchPlanTest, TheOrderIsTheOneThatWorks) {
                   "mount overlay of 2 layers: option volatile", "mount overlay of 2 layers", "chdir /",
                   "open /run/hosts for /etc/hosts", "set propagation of /etc/hosts", "set attributes of /etc/hosts",
                   "join the pod's namespaces", "make mount and cgroup namespace", "attach root file system",
-                  "mount proc on /proc", "mount proc on /proc: option source", "mount proc on /proc", "mount proc on /proc",
-                  "mount proc on /proc", "mount proc on /proc", "mount /run/hosts on /etc/hosts",
+                  "mount proc on /proc", "mount proc on /proc: option source", "mount proc on /proc",
+                  "mount proc on /proc", "mount proc on /proc", "mount proc on /proc", "mount /run/hosts on /etc/hosts",
                   "mount /run/hosts on /etc/hosts", "mount /run/hosts on /etc/hosts",
                   // protection after all mounts, masks last
                   "make /proc/sys read-only", "open /dev/null to mask paths", "mask /proc/kcore", "change root",
@@ -100,9 +100,11 @@ TEST(LaunchPlanTest, BadInputIsTheCallersMistake) {
   refused([](auto& l) { l.spec.mounts.push_back({"relative", "tmpfs", "", {}}); }, "is not absolute");
   refused([](auto& l) { l.spec.mounts.push_back({"/x", "tmpfs", "", {"a,b"}}); }, "is not valid");
   refused([](auto& l) { l.spec.process.args = {"sh", std::string("a\0b", 3)}; }, "NUL byte");
-  refused([](auto& l) {
-    for (int i = 0; i < 200; ++i) l.spec.mounts.push_back({"/m" + std::to_string(i), "bind", "/x", {}});
-  }, "too many mounts");
+  refused(
+      [](auto& l) {
+        for (int i = 0; i < 200; ++i) l.spec.mounts.push_back({"/m" + std::to_string(i), "bind", "/x", {}});
+      },
+      "too many mounts");
 }
 
 TEST(LaunchPlanTest, MountOptionsAreTakenApart) {

@@ -54,14 +54,16 @@ TEST(ProtocolTest, CutAndWildMessagesAreRefused) {
 
 // A transcript of version 1, byte for byte: an old monitor must be understood for ever.
 TEST(ProtocolTest, TheTranscriptOfVersionOneIsUnderstood) {
-  const unsigned char hello[] = {32, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
+  const unsigned char hello[] = {32, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0,
+                                 1,  0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
   const auto request = MessageReader::Parse({reinterpret_cast<const char*>(hello), sizeof hello});
   ASSERT_TRUE(request.has_value());
   EXPECT_EQ(request->type(), MessageType::kHello);
   EXPECT_EQ(request->request_id(), 5U);
   EXPECT_EQ(request->Number(Tag::kVersion), 1U);
-  const unsigned char exited[] = {58, 0, 0, 0, 102, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 'c', '1',
-                                  13, 0, 0, 0, 8, 0, 0, 0, 137, 0, 0, 0, 0, 0, 0, 0, 14, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
+  const unsigned char exited[] = {58, 0, 0,  0, 102, 0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0, 3, 0, 0, 0,
+                                  2,  0, 0,  0, 'c', '1', 13, 0, 0, 0, 8, 0, 0, 0, 137, 0, 0, 0, 0, 0,
+                                  0,  0, 14, 0, 0,   0,   8,  0, 0, 0, 1, 0, 0, 0, 0,   0, 0, 0};
   const auto event = MessageReader::Parse({reinterpret_cast<const char*>(exited), sizeof exited});
   ASSERT_TRUE(event.has_value());
   EXPECT_EQ(event->type(), MessageType::kExited);
@@ -69,7 +71,8 @@ TEST(ProtocolTest, TheTranscriptOfVersionOneIsUnderstood) {
   EXPECT_EQ(event->Number(Tag::kExitCode), 137U);
   EXPECT_EQ(event->Number(Tag::kOomKilled), 1U);
   MessageWriter again(MessageType::kHello, 5);
-  EXPECT_EQ(again.Add(Tag::kVersion, uint64_t{1}).Finish(), std::string_view(reinterpret_cast<const char*>(hello), sizeof hello));
+  EXPECT_EQ(again.Add(Tag::kVersion, uint64_t{1}).Finish(),
+            std::string_view(reinterpret_cast<const char*>(hello), sizeof hello));
 }
 
 TEST(ExitRecordTest, DamagedAndTornRecordsArePassedOver) {

@@ -124,8 +124,10 @@ class PodTest : public ::testing::Test {
 
   Result<runtime::ExecResult> Exec(const std::string& id, std::vector<std::string> arguments, int timeout_ms = 10'000,
                                    bool two_stages = false) {
-    runtime::ExecLaunch launch{.process = BusyboxSpec(root_, std::move(arguments)).process, .join_namespaces = kShared,
-                               .two_stages = two_stages, .seccomp = {}};
+    runtime::ExecLaunch launch{.process = BusyboxSpec(root_, std::move(arguments)).process,
+                               .join_namespaces = kShared,
+                               .two_stages = two_stages,
+                               .seccomp = {}};
     ASSIGN_OR_RETURN(const runtime::LaunchPlan plan, runtime::PlanExec(launch));
     return monitor_->Exec(id, plan, std::chrono::milliseconds(timeout_ms));
   }

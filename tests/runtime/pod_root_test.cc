@@ -41,8 +41,10 @@ TEST_F(PodTest, OwnPidNamespaceHidesOthers) {
 TEST_F(PodTest, FileTreeIsTheContainersOwn) {
   StartPause();
   const std::string output =
-      Output("m", Launch({"sh", "-c", "ls -d /bin/busybox; cat /proc/1/comm; ls /dev; cat /proc/kcore | wc -c; "
-                                      "(echo x > /proc/sys/kernel/domainname) 2>&1; wc -l < /proc/self/mountinfo; ls /sys/fs/cgroup | head -n 1"}));
+      Output("m", Launch({"sh", "-c",
+                          "ls -d /bin/busybox; cat /proc/1/comm; ls /dev; cat /proc/kcore | wc -c; "
+                          "(echo x > /proc/sys/kernel/domainname) 2>&1; wc -l < /proc/self/mountinfo; ls "
+                          "/sys/fs/cgroup | head -n 1"}));
   EXPECT_NE(output.find("fermata-pause\n"), std::string::npos) << output;
   EXPECT_NE(output.find("Read-only file system"), std::string::npos) << output;
   EXPECT_NE(output.find("urandom\n"), std::string::npos) << output;
@@ -143,6 +145,36 @@ TEST_F(PodTest, TwoStagesRunContainersAndExecs) {
   EXPECT_EQ(WaitExit("c").exit_code, 137);
 }
 
+// A container with CAP_SYS_PTRACE seizes whoever enters its PID namespace; with two stages what it gets has the
+// container's own rights and root directory, nothing of the host's.
+TEST_F(PodTest, AnAttackerInThePidNamespaceGetsNothingOfTheHost) {
+  StartPause();
+  std::filesystem::copy_file(FERMATA_ATTACKER, root_ + "/bin/attacker");
+  const std::vector<std::string> names = {"CAP_SYS_PTRACE", "CAP_CHOWN"};
+  const auto with_capabilities = [&](runtime::ContainerLaunch launch) {
+    launch.spec.process.capabilities = {names, names, {}, names, {}};
+    launch.seccomp = *runtime::CompileSeccomp(runtime::DefaultSeccompProfile(names));
+    launch.two_stages = true;
+    return launch;
+  };
+  char allowed[32];
+  (void)std::snprintf(allowed, sizeof allowed, "%llx", (1ULL << 19) | 1ULL);
+  ASSERT_OK(Start("attacker", with_capabilities(Launch({"attacker", allowed, root_}))));
+  while (Log("attacker").find("ready") == std::string::npos) ::usleep(1000);
+  for (int i = 0; i < 40; ++i) {
+    const std::string id = "victim" + std::to_string(i);
+    const auto started = Start(id, with_capabilities(Launch({"true"})));
+    if (started) (void)WaitExit(id);
+  }
+  ASSERT_OK(Start("target", with_capabilities(Launch({"sleep", "1000"}))));
+  for (int i = 0; i < 40; ++i) (void)Exec("target", {"true"}, 10'000, true);
+  ASSERT_OK(monitor_->Signal("attacker", SIGTERM));
+  (void)WaitExit("attacker");
+  const std::string log = Log("attacker");
+  EXPECT_NE(log.find(" privileged 0\n"), std::string::npos) << log;
+  EXPECT_EQ(log.find("seized 0 "), std::string::npos) << "the attack itself must work: " << log;
+}
+
 TEST_F(PodTest, CommandNotFoundIsTheCallersMistakeAndLeavesNothing) {
   StartPause();
   const auto started = Start("c", Launch({"no-such-program"}));
@@ -204,7 +236,10 @@ TEST_F(PodTest, AnotherDaemonTakesOver) {
 
 TEST_F(PodTest, LogIsReopened) {
   StartPause();
-  ASSERT_OK(Start("c", Launch({"sh", "-c", "while read line; do :; done < /dev/null; echo one; until [ -e /dev/shm/go ]; do :; done; echo two"})));
+  ASSERT_OK(Start(
+      "c",
+      Launch({"sh", "-c",
+              "while read line; do :; done < /dev/null; echo one; until [ -e /dev/shm/go ]; do :; done; echo two"})));
   ASSERT_OK(Exec("c", {"true"}));
   while (Log("c") != "one\n") ::usleep(1000);
   std::filesystem::rename(LogPath("c"), LogPath("c") + ".1");
@@ -217,7 +252,10 @@ TEST_F(PodTest, LogIsReopened) {
 }
 
 TEST_F(PodTest, NoMountIsAddedOnTheHost) {
-  const auto count = [] { return std::count(std::istreambuf_iterator<char>(*std::make_unique<std::ifstream>("/proc/self/mountinfo")), {}, '\n'); };
+  const auto count = [] {
+    return std::count(std::istreambuf_iterator<char>(*std::make_unique<std::ifstream>("/proc/self/mountinfo")), {},
+                      '\n');
+  };
   const auto before = count();
   StartPause();
   ASSERT_OK(Start("c", Launch({"sleep", "1000"})));

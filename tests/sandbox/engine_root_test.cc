@@ -59,7 +59,8 @@ class EngineTest : public ::testing::Test {
   }
 
   [[nodiscard]] LeakAudit Audit() const {
-    return LeakAudit::Take({testing::Cgroup2Mount() + "/" + cgroup_root_, directory_ / "run", directory_ / "data", ::getpid()});
+    return LeakAudit::Take(
+        {testing::Cgroup2Mount() + "/" + cgroup_root_, directory_ / "run", directory_ / "data", ::getpid()});
   }
 
   static SandboxSpec Pod(const std::string& name) {
@@ -105,7 +106,8 @@ TEST_F(EngineTest, EveryStepOfASandboxFailsOnceAndLeavesNothing) {
     failing_step_ = step.name;
     const auto run = sandboxes_->Run(Pod("faulty"));
     ASSERT_FALSE(run) << step.name;
-    EXPECT_NE(run.error().message().find(std::string(step.name) + ": injected"), std::string::npos) << run.error().message();
+    EXPECT_NE(run.error().message().find(std::string(step.name) + ": injected"), std::string::npos)
+        << run.error().message();
     EXPECT_TRUE(engine_->store->Sandboxes().empty()) << step.name;
     EXPECT_EQ(Audit().Since(before), "") << step.name;
     failing_step_.clear();
@@ -165,7 +167,8 @@ TEST_F(EngineTest, ANewEngineGoesOnWithThePodsOfTheOldOne) {
   const auto pod = sandboxes_->Run(Pod("pod"));
   ASSERT_OK(pod);
   const auto runs = containers_->Create(*pod, Container("runs", {"sleep", "1000"}));
-  const auto ends = containers_->Create(*pod, Container("ends", {"sh", "-c", "while ! test -e /dev/shm/go; do usleep 1000; done; exit 7"}));
+  const auto ends = containers_->Create(
+      *pod, Container("ends", {"sh", "-c", "while ! test -e /dev/shm/go; do usleep 1000; done; exit 7"}));
   ASSERT_OK(containers_->Start(*runs));
   ASSERT_OK(containers_->Start(*ends));
   const int pid = engine_->store->Find(*runs)->pid;
@@ -199,11 +202,17 @@ TEST_F(EngineTest, WhatACrashLeftHalfMadeIsUndone) {
 TEST_F(EngineTest, StopUsesTheSignalAndASecondStopShortensTheFirst) {
   const auto pod = sandboxes_->Run(Pod("pod"));
   ASSERT_OK(pod);
-  const auto polite = containers_->Create(*pod, Container("polite", {"sh", "-c", "trap 'exit 5' TERM; touch /dev/shm/ready; while true; do usleep 10000; done"}));
+  const auto polite = containers_->Create(
+      *pod,
+      Container("polite", {"sh", "-c", "trap 'exit 5' TERM; touch /dev/shm/ready; while true; do usleep 10000; done"}));
   ASSERT_OK(containers_->Start(*polite));
-  const auto stubborn = containers_->Create(*pod, Container("stubborn", {"sh", "-c", "trap '' TERM; touch /dev/shm/stubborn; while true; do usleep 10000; done"}));
+  const auto stubborn = containers_->Create(
+      *pod,
+      Container("stubborn", {"sh", "-c", "trap '' TERM; touch /dev/shm/stubborn; while true; do usleep 10000; done"}));
   ASSERT_OK(containers_->Start(*stubborn));
-  ASSERT_OK(containers_->ExecSync(*polite, {"sh", "-c", "until test -e /dev/shm/ready && test -e /dev/shm/stubborn; do usleep 1000; done"}, std::chrono::seconds(10)));
+  ASSERT_OK(containers_->ExecSync(
+      *polite, {"sh", "-c", "until test -e /dev/shm/ready && test -e /dev/shm/stubborn; do usleep 1000; done"},
+      std::chrono::seconds(10)));
   ASSERT_OK(containers_->Stop(*polite, std::chrono::seconds(30)));
   EXPECT_EQ(engine_->store->Find(*polite)->exit_code, 5);
   std::thread patient([&] { EXPECT_OK(containers_->Stop(*stubborn, std::chrono::seconds(600))); });

@@ -153,9 +153,33 @@ TEST(StepsTest, AFailureUndoesTheFailedStepTooInReverse) {
     std::string trace;
   };
   static constexpr std::array<Step<Build>, 3> kSteps = {{
-      {"one", [](Build& b) { b.trace += "1"; return Result<>(); }, [](Build& b) { b.trace += "a"; return Result<>(); }},
-      {"two", [](Build& b) { b.trace += "2"; return Result<>(); }, [](Build& b) { b.trace += "b"; return Result<>(); }},
-      {"three", [](Build& b) { b.trace += "3"; return Result<>(); }, [](Build& b) { b.trace += "c"; return Result<>(); }},
+      {"one",
+       [](Build& b) {
+         b.trace += "1";
+         return Result<>();
+       },
+       [](Build& b) {
+         b.trace += "a";
+         return Result<>();
+       }},
+      {"two",
+       [](Build& b) {
+         b.trace += "2";
+         return Result<>();
+       },
+       [](Build& b) {
+         b.trace += "b";
+         return Result<>();
+       }},
+      {"three",
+       [](Build& b) {
+         b.trace += "3";
+         return Result<>();
+       },
+       [](Build& b) {
+         b.trace += "c";
+         return Result<>();
+       }},
   }};
   Build build;
   const auto done = RunSteps<Build>(kSteps, build, [](std::string_view step) -> Result<> {
@@ -182,9 +206,7 @@ TEST(PodFilesTest, TextsAreAsKubeletWritesThem) {
 
 class LaunchSpecTest : public ::testing::Test {
  protected:
-  Result<runtime::Spec> Build() {
-    return BuildLaunchSpec({sandbox_, container_, image_, user_, "/run/pod", {}});
-  }
+  Result<runtime::Spec> Build() { return BuildLaunchSpec({sandbox_, container_, image_, user_, "/run/pod", {}}); }
   SandboxRecord sandbox_ = Sandbox('a');
   ContainerSpec container_;
   overlay::ImageConfig image_;
@@ -277,13 +299,20 @@ TEST(SeccompChoiceTest, ALocalhostProfileThatIsNotThereIsNeverUnconfined) {
 }
 
 TEST(SignalTest, NamesAndNumbersAreUnderstood) {
-  for (const auto& [text, number] : std::map<std::string, int>{
-           {"", 15}, {"SIGTERM", 15}, {"TERM", 15}, {"9", 9}, {"SIGQUIT", 3}, {"RTMIN", 34}, {"SIGRTMIN+3", 37}, {"RTMAX-1", 63}}) {
+  for (const auto& [text, number] : std::map<std::string, int>{{"", 15},
+                                                               {"SIGTERM", 15},
+                                                               {"TERM", 15},
+                                                               {"9", 9},
+                                                               {"SIGQUIT", 3},
+                                                               {"RTMIN", 34},
+                                                               {"SIGRTMIN+3", 37},
+                                                               {"RTMAX-1", 63}}) {
     const auto signal = ParseSignal(text);
     ASSERT_OK(signal);
     EXPECT_EQ(*signal, number) << text;
   }
-  for (const char* bad : {"SIGX", "0", "65", "-1", "term", "RTMIN+", "RTMIN+99", "9 "}) EXPECT_FALSE(ParseSignal(bad)) << bad;
+  for (const char* bad : {"SIGX", "0", "65", "-1", "term", "RTMIN+", "RTMIN+99", "9 "})
+    EXPECT_FALSE(ParseSignal(bad)) << bad;
 }
 
 pods::ContainerView View(ContainerState state, int exit_code) {
