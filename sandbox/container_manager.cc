@@ -258,9 +258,8 @@ void ContainerManager::HandleExit(const SandboxId& sandbox, const runtime::Conta
     log::error("record exit of {}: {}", exit.container_id, updated.error().message());
     return;  // not acknowledged: the next daemon is told again
   }
-  const LivePtr live = engine_.live.Get(sandbox);
   std::shared_ptr<runtime::MonitorClient> monitor;
-  {
+  if (const LivePtr live = engine_.live.Find(sandbox)) {
     const std::lock_guard lock(live->mutex);
     monitor = live->monitor;
   }

@@ -18,6 +18,12 @@ LivePtr LiveSandboxes::Get(const SandboxId& id) {
   return live;
 }
 
+LivePtr LiveSandboxes::Find(const SandboxId& id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = live_.find(id);
+  return found == live_.end() ? nullptr : found->second;
+}
+
 void LiveSandboxes::Erase(const SandboxId& id) {
   const std::lock_guard lock(mutex_);
   live_.erase(id);
@@ -56,11 +62,12 @@ const std::vector<std::string>& WantedControllers() {
 }
 
 void Engine::Changed(const SandboxId& id) {
-  const LivePtr sandbox = live.Get(id);
-  {
-    const std::lock_guard lock(sandbox->mutex);  // so that no waiter misses it between its look and its sleep
+  if (const LivePtr sandbox = live.Find(id)) {
+    {
+      const std::lock_guard lock(sandbox->mutex);  // so that no waiter misses it between its look and its sleep
+    }
+    sandbox->changed.notify_all();
   }
-  sandbox->changed.notify_all();
   if (on_change) on_change(id);
 }
 

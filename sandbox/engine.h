@@ -57,7 +57,8 @@ using LivePtr = std::shared_ptr<LiveSandbox>;
 
 class LiveSandboxes {
  public:
-  LivePtr Get(const SandboxId& id);  // made if missing
+  LivePtr Get(const SandboxId& id);   // made if missing
+  LivePtr Find(const SandboxId& id);  // nullptr if missing
   void Erase(const SandboxId& id);
   [[nodiscard]] std::vector<LivePtr> All();
 

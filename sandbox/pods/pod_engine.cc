@@ -86,7 +86,22 @@ void PodEngine::Start() {
     workers_[sandbox->id] = worker;
     Wake(sandbox->id, Clock::now());
   }
+  SweepDirectories();
   thread_ = std::thread([this] { Loop(); });
+}
+
+// Volumes and logs of pods that are not in the store: a crash came between making them and recording the pod.
+void PodEngine::SweepDirectories() {
+  auto pods = OpenAt(AT_FDCWD, engine_.config.data_dir + "/pods", O_RDONLY | O_DIRECTORY);
+  if (!pods) return;  // none was ever made
+  auto names = ListDirectory(pods->get());
+  if (!names) return;
+  const std::vector<SandboxPtr> known = engine_.store->Sandboxes();
+  for (const std::string& uid : *names) {
+    if (std::any_of(known.begin(), known.end(), [&](const SandboxPtr& s) { return s->spec.uid == uid; })) continue;
+    if (auto removed = RemoveTree(pods->get(), uid); !removed)
+      log::warn("sweep pod {}: {}", uid, removed.error().message());
+  }
 }
 
 void PodEngine::End() {

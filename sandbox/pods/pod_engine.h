@@ -82,6 +82,7 @@ class PodEngine {
 
   Result<SandboxId> ApplyOne(const PodManifest& manifest, const std::string& text, uint32_t index);
   Result<> PrepareVolumes(const PodManifest& manifest, const std::string& directory);
+  void SweepDirectories();
   void Loop();
   void Wake(const SandboxId& id, std::chrono::steady_clock::time_point when);
   WorkerPtr FindWorker(const SandboxId& id) const;

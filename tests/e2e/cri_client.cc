@@ -284,6 +284,7 @@ void DaemonTest::SetUp() {
 void DaemonTest::TearDown() {
   if (IsSkipped()) return;
   for (const v1::PodSandbox& pod : cri().Pods()) EXPECT_TRUE(Ok(cri().RemovePod(pod.id())));
+  std::filesystem::remove_all(daemon() / "logs");  // they are the client's
 }
 
 Daemon& DaemonTest::daemon() { return shared->daemon; }
