@@ -128,6 +128,8 @@ Result<> RunDaemon(const DaemonConfig& config) {
   server->Wait();
   pods.End();
   engine->End();
+  // Groups of an instance without pods; one that still has processes (our own, say) stays.
+  if (engine->store->Sandboxes().empty()) (void)engine->cgroup_mount.Remove(engine->config.cgroup_root);
   (void)::unlink(socket.c_str());
   return {};
 }

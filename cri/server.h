@@ -87,7 +87,7 @@ class StreamWriter : public grpc::ServerWriteReactor<Message> {
     const std::lock_guard lock(mutex_);
     return cancelled_;
   }
-  // Called (with no lock held) when the client goes away.
+  // Called when the client goes away; must not block.
   void OnGone(std::function<void()> wake) {
     const std::lock_guard lock(mutex_);
     wake_ = std::move(wake);
@@ -102,13 +102,9 @@ class StreamWriter : public grpc::ServerWriteReactor<Message> {
     changed_.notify_all();
   }
   void OnCancel() override {
-    std::function<void()> wake;
-    {
-      const std::lock_guard lock(mutex_);
-      cancelled_ = true;
-      wake = wake_;
-    }
-    if (wake) wake();
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    if (wake_) wake_();  // with the lock, so that OnGone({}) returns only when nobody uses the old one any more
   }
   void OnDone() override { delete this; }
 
