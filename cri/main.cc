@@ -1,4 +1,5 @@
 // fermatad: reads its configuration and runs the daemon. The way in for readers is cri/daemon.cc.
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -70,6 +71,8 @@ int main(int argc, char** argv) {
   (void)std::signal(SIGPIPE, SIG_IGN);
   ::umask(022);
   RaiseFileLimit();
+  // Many short-lived threads, each with an arena of its own, would keep memory that nobody uses.
+  (void)::mallopt(M_ARENA_MAX, 2);
 
   CLI::App app("fermatad - the daemon of the container runtime Fermata: Kubernetes CRI and pods from YAML");
   Flags flags;

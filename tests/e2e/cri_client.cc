@@ -263,11 +263,18 @@ Cri::Outcome Cri::RunToEnd(const std::string& pod, const v1::ContainerConfig& co
   return outcome;
 }
 
+void Cri::WarmUp() {
+  const std::string pod = RunPod("warm-up");
+  EXPECT_EQ(RunToEnd(pod, ContainerConfig("warm-up", {"echo", "warm"})).out, "warm\n");
+  EXPECT_TRUE(Ok(RemovePod(pod)));
+}
+
 void DaemonTest::SetUpTestSuite() {
   if (!CanRun()) return;
   shared = std::make_unique<Shared>();
   ASSERT_TRUE(shared->daemon.Start());
   ASSERT_TRUE(shared->daemon.Import(BusyboxArchive()));
+  Cri(shared->daemon).WarmUp();
 }
 
 void DaemonTest::TearDownTestSuite() {

@@ -47,20 +47,19 @@ void WriteText(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
-Program::Program(const std::string& directory, std::vector<std::string> arguments, const std::string& input,
-                 std::vector<std::string> environment) {
+Program::Program(const std::string& directory, std::vector<std::string> arguments, ProgramOptions given) {
   static int serial = 0;
-  const std::string stem = directory + "/program-" + std::to_string(serial++);
+  const std::string stem = directory + "/" + (given.name.empty() ? "program-" + std::to_string(serial++) : given.name);
   out_ = stem + ".out";
   err_ = stem + ".err";
-  WriteText(stem + ".in", input);
+  WriteText(stem + ".in", given.input);
   auto in = OpenAt(AT_FDCWD, stem + ".in", O_RDONLY);
-  auto out = OpenAt(AT_FDCWD, out_, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
-  auto err = OpenAt(AT_FDCWD, err_, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+  auto out = OpenAt(AT_FDCWD, out_, O_WRONLY | O_CREAT | O_APPEND, 0600);
+  auto err = OpenAt(AT_FDCWD, err_, O_WRONLY | O_CREAT | O_APPEND, 0600);
   SpawnOptions options;
   options.executable = arguments.front();
   options.arguments = std::move(arguments);
-  options.environment = std::move(environment);
+  options.environment = std::move(given.environment);
   options.environment.emplace_back("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
   options.fds = {{in->get(), 0}, {out->get(), 1}, {err->get(), 2}};
   auto spawned = Spawn(options);
@@ -104,7 +103,7 @@ std::vector<std::string> Daemon::CommandLine() const {
 }
 
 ::testing::AssertionResult Daemon::Start() {
-  program_ = std::make_unique<Program>(base_, CommandLine());
+  program_ = std::make_unique<Program>(base_, CommandLine(), ProgramOptions{.name = "fermatad"});
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(16 << 20);  // as kubelet's client
   arguments.SetMaxSendMessageSize(-1);

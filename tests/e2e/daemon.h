@@ -37,11 +37,16 @@ struct ProgramResult {
   std::string out, err;
 };
 
+struct ProgramOptions {
+  std::string input = {};
+  std::vector<std::string> environment = {};
+  std::string name = {};  // of its files, which are then appended to; empty: a new one
+};
+
 // A program that runs beside the test, its output in files of `directory`.
 class Program {
  public:
-  Program(const std::string& directory, std::vector<std::string> arguments, const std::string& input = "",
-          std::vector<std::string> environment = {});
+  Program(const std::string& directory, std::vector<std::string> arguments, ProgramOptions options = {});
   ~Program();  // killed if it still runs
   Program(Program&&) = default;
   Program& operator=(Program&&) = default;

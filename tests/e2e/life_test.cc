@@ -99,7 +99,6 @@ void WholeLife(Cri cri, const std::string& name) {
 }
 
 TEST_F(LifeTest, TwentyPodsLiveAndEndAndLeaveNothing) {
-  WholeLife(cri(), "warm-up");
   const LeakAudit before = daemon().Audit();
   std::vector<std::thread> workers;
   for (int worker = 0; worker < kParallel; ++worker) {
