@@ -202,6 +202,8 @@ grpc::ServerWriteReactor<fv1::LogRecord>* PodsService::Logs(grpc::CallbackServer
           return writer.Write(record);
         });
     writer.OnGone({});
+    // Not the end of the pod: the client is to come again.
+    if (done && ending_) return Error::Make(ErrorCode::kUnavailable, "the daemon is ending");
     return done;
   });
 }

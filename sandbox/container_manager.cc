@@ -12,6 +12,7 @@
 #include "runtime/base/random_id.h"
 #include "sandbox/container_steps.h"
 #include "sandbox/launch_spec.h"
+#include "sandbox/mount_propagation.h"
 #include "sandbox/record_codec.h"
 #include "sandbox/seccomp_choice.h"
 
@@ -170,6 +171,9 @@ Result<ContainerRecord> ContainerManager::Describe(const SandboxRecord& sandbox,
     record.log_path = sandbox.spec.log_directory + "/" + spec.log_path;
   }
   RETURN_IF_ERROR(cgroups::RenderSettings(spec.resources));
+  for (const ContainerMount& mount : spec.mounts) {
+    RETURN_IF_ERROR(CheckPropagation(mount.host_path, mount.propagation));
+  }
   const NamespaceOptions& namespaces = spec.security.namespaces;
   if (namespaces.pid == NamespaceMode::kTarget) {
     const ContainerPtr target = engine_.store->Find(ContainerId(namespaces.target_id));

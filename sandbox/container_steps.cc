@@ -7,6 +7,7 @@
 #include "runtime/base/file.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/launch_spec.h"
+#include "sandbox/mount_propagation.h"
 
 namespace fermata::sandbox {
 namespace {
@@ -27,6 +28,7 @@ Result<> EraseRecord(ContainerBuild& build) { return build.engine.store->Erase(b
 // What charts with an untyped hostPath rely on: a missing source is a directory to be made.
 Result<> MakeHostPaths(ContainerBuild& build) {
   for (const ContainerMount& mount : build.record.spec.mounts) {
+    RETURN_IF_ERROR(CheckPropagation(mount.host_path, mount.propagation));
     struct stat status {};
     if (::stat(mount.host_path.c_str(), &status) == 0) continue;
     if (errno != ENOENT) return Error::Errno("mount source ", mount.host_path);

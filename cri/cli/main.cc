@@ -1,5 +1,6 @@
 // fermata: the command line. Each command is a function of commands.h.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 #include <iostream>
 
@@ -72,8 +73,6 @@ void AddContainerCommands(CLI::App& app, Parsed& p) {
   exec->add_option("--timeout", p.exec.timeout_seconds, "seconds after which it is killed (0: never)")
       ->check(CLI::NonNegativeNumber);
   exec->add_option("COMMAND", p.exec.command, "the program and its arguments")->required();
-  exec->positionals_at_end();
-  exec->prefix_command(false);
   exec->callback([&p] { p.command = [&p] { return cli::Exec(p.global, p.exec); }; });
 }
 
@@ -101,6 +100,24 @@ app.add_subcommand("version", "Show the version")->callback([&p] {
 });
 }
 
+// `exec POD COMMAND...`: what follows the pod belongs to the command, also what looks like an option of ours; "--"
+// says so to the parser.
+std::vector<std::string> SeparateCommand(std::vector<std::string> arguments) {
+  auto at = std::find(arguments.begin(), arguments.end(), "exec");
+  if (at == arguments.end()) return arguments;
+  for (++at; at != arguments.end(); ++at) {
+    const bool takes_value = *at == "-c" || *at == "--container" || *at == "--timeout" || *at == "--socket";
+    if (takes_value && at + 1 != arguments.end()) {
+      ++at;
+    } else if (!at->starts_with('-')) {
+      break;  // the pod
+    }
+  }
+  if (at == arguments.end() || at + 1 == arguments.end() || (at + 1)->starts_with('-')) return arguments;
+  arguments.insert(at + 1, "--");
+  return arguments;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -115,7 +132,13 @@ int main(int argc, char** argv) {
   AddPodCommands(app, parsed);
   AddContainerCommands(app, parsed);
   AddOtherCommands(app, parsed);
-  CLI11_PARSE(app, argc, argv);
+  std::vector<std::string> arguments = SeparateCommand({argv + 1, argv + argc});
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError& failure) {
+    return app.exit(failure) == 0 ? 0 : 125;
+  }
   const Result<int> status = parsed.command();
   if (status) return *status;
   std::cerr << "fermata: " << cli::Printable(status.error().message()) << "\n";

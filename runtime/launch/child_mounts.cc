@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstring>
 
 #include "runtime/launch/child_script.h"
 
@@ -62,41 +63,98 @@ long OpenInRoot(int root, const char* path, uint64_t flags) noexcept {
   return -1;
 }
 
-// Opens `path` below `root` with O_PATH; what is missing is made: directories 0755, the end as `kind` says.
-// Every component is looked up anew under the root, so a link in the image is followed inside it only.
-long OpenTarget(int root, const char* path, uint64_t kind) noexcept {
-  const long there = OpenInRoot(root, path, O_PATH);
-  if (there >= 0 || errno != ENOENT) return there;
-  char prefix[PATH_MAX];
+// Puts `link` (text of a symbolic link) in place of the first `end` bytes of `path`, whose last component begins at
+// `begin`. False when the result is too long.
+bool ReplaceByLink(char (&path)[PATH_MAX], size_t begin, size_t end, const char* link) noexcept {
+  char result[PATH_MAX];
+  size_t size = 0;
+  const auto append = [&](const char* text, size_t length) {
+    if (size + length >= sizeof result) return false;
+    std::memcpy(result + size, text, length);
+    size += length;
+    return true;
+  };
+  if (link[0] != '/' && !append(path, begin)) return false;
+  if (!append(link, std::strlen(link)) || !append(path + end, std::strlen(path + end))) return false;
+  result[size] = 0;
+  std::memcpy(path, result, size + 1);
+  return true;
+}
+
+// One component that is missing: made, or, when a dangling link stands there, `path` is rewritten to where it leads.
+// Gives 1 when made, 0 when rewritten, -1 with errno.
+int MakeComponent(int parent, char (&path)[PATH_MAX], size_t begin, size_t end, uint64_t kind) noexcept {
+  char name[NAME_MAX + 1];
+  if (end - begin > NAME_MAX) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  std::memcpy(name, path + begin, end - begin);
+  name[end - begin] = 0;
+  const bool last = path[end] == 0 || path[end + 1] == 0;
+  const int made =
+      last && kind == kTargetFile ? ::mknodat(parent, name, S_IFREG | 0644, 0) : ::mkdirat(parent, name, 0755);
+  if (made == 0) return 1;
+  if (errno != EEXIST) return -1;
+  char link[PATH_MAX];
+  const ssize_t length = ::readlinkat(parent, name, link, sizeof link - 1);
+  if (length < 0) return errno == EINVAL ? 1 : -1;  // no link: somebody else made it just now
+  link[length] = 0;
+  if (!ReplaceByLink(path, begin, end, link)) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  return 0;
+}
+
+// Walks `path`, making what is missing. Gives a descriptor, -1 with errno, or -2 when `path` was rewritten.
+long MakePath(int root, char (&path)[PATH_MAX], uint64_t kind) noexcept {
   long parent = OpenInRoot(root, "/", O_PATH | O_DIRECTORY);
-  if (parent < 0) return -1;
-  size_t at = 0;
-  while (path[at] != 0) {
+  for (size_t at = 0; parent >= 0 && path[at] != 0;) {
     size_t begin = at;
     while (path[begin] == '/') ++begin;
     size_t end = begin;
     while (path[end] != 0 && path[end] != '/') ++end;
     if (end == begin) break;
-    if (end >= sizeof prefix) {
-      errno = ENAMETOOLONG;
-      break;
-    }
-    for (size_t i = at; i < end; ++i) prefix[i] = path[i];
-    prefix[end] = 0;
-    const bool last = path[end] == 0 || path[end + 1] == 0;
-    long next = OpenInRoot(root, prefix, O_PATH);
+    const char after = path[end];
+    path[end] = 0;
+    long next = OpenInRoot(root, path, O_PATH);  // anew under the root: a link in the image is followed inside it only
+    path[end] = after;
     if (next < 0 && errno == ENOENT) {
-      const int made = last && kind == kTargetFile
-                           ? ::mknodat(static_cast<int>(parent), prefix + begin, S_IFREG | 0644, 0)
-                           : ::mkdirat(static_cast<int>(parent), prefix + begin, 0755);
-      if (made == 0 || errno == EEXIST) next = OpenInRoot(root, prefix, O_PATH);
+      const int made = MakeComponent(static_cast<int>(parent), path, begin, end, kind);
+      if (made == 1) {
+        path[end] = 0;
+        next = OpenInRoot(root, path, O_PATH);
+        path[end] = after;
+      }
+      if (made == 0) next = -2;
     }
     ::close(static_cast<int>(parent));
     parent = next;
-    if (parent < 0) return -1;
     at = end;
   }
   return parent;
+}
+
+// Opens `path` below `root` with O_PATH; what is missing is made: directories 0755, the end as `kind` says. Dangling
+// links of the image (/etc/resolv.conf of many) lead to where they point inside the root.
+long OpenTarget(int root, const char* path, uint64_t kind) noexcept {
+  const long there = OpenInRoot(root, path, O_PATH);
+  if (there >= 0 || errno != ENOENT) return there;
+  char buffer[PATH_MAX];
+  const size_t length = std::strlen(path);
+  if (length >= sizeof buffer) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  std::memcpy(buffer, path, length + 1);
+  constexpr int kMaxLinks = 40;  // as the kernel's
+  for (int links = 0; links < kMaxLinks; ++links) {
+    const long made = MakePath(root, buffer, kind);
+    if (made != -2) return made;
+  }
+  errno = ELOOP;
+  return -1;
 }
 
 uint64_t KindOf(const ChildState& state, const PlanStep& step) noexcept {

@@ -5,6 +5,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 
@@ -350,7 +351,9 @@ void MonitorClient::HandleExecEvent(const MessageReader& message) {
       const uint64_t stream = message.Number(Tag::kStream);
       std::string& output = state.result.output[stream == 2 ? 1 : 0];
       const std::string_view data = message.Bytes(Tag::kData);
-      output.append(data.substr(0, kMaxExecOutputBytes - output.size()));
+      const size_t other = state.result.output[stream == 2 ? 0 : 1].size();
+      const size_t limit = kMaxExecOutputBytes - std::max(other, kSureExecOutputBytes);
+      if (output.size() < limit) output.append(data.substr(0, limit - output.size()));
       return;
     }
     if (message.type() == MessageType::kExecExited) {

@@ -58,9 +58,12 @@ struct StartedProcess {
 
 struct ExecResult {
   int exit_code = 0;
-  std::string output[2];  // stdout, stderr; each cut at kMaxExecOutputBytes
+  std::string output[2];  // stdout, stderr; what is over kMaxExecOutputBytes is dropped
 };
-inline constexpr size_t kMaxExecOutputBytes = size_t{16} << 20;
+// Of both streams together: clients of the CRI take messages of 16 MiB at most. Each stream is sure of the second
+// number.
+inline constexpr size_t kMaxExecOutputBytes = (size_t{16} << 20) - 4096;
+inline constexpr size_t kSureExecOutputBytes = size_t{512} << 10;
 
 // What every monitor of this daemon is started from.
 struct MonitorPrograms {

@@ -55,7 +55,8 @@ class BadInputTest : public DaemonTest {
   v1::ContainerConfig Config(const std::vector<std::string>& command = {"true"}) {
     return Cri::ContainerConfig("c", command);
   }
-  static v1::ContainerConfig Mounted(v1::ContainerConfig config, const std::string& host, const std::string& container) {
+  static v1::ContainerConfig Mounted(v1::ContainerConfig config, const std::string& host,
+                                     const std::string& container) {
     config.add_mounts()->set_host_path(host);
     config.mutable_mounts(config.mounts_size() - 1)->set_container_path(container);
     return config;
@@ -103,7 +104,8 @@ TEST_F(BadInputTest, CyclicLinksInTheImage) {
 }
 
 TEST_F(BadInputTest, PathsThatLeaveTheRoot) {
-  ExpectCreateFails(Mounted(Config(), daemon().base(), "/../../outside"), StatusCode::INVALID_ARGUMENT, "container_path");
+  ExpectCreateFails(Mounted(Config(), daemon().base(), "/../../outside"), StatusCode::INVALID_ARGUMENT,
+                    "container_path");
   ExpectCreateFails(Mounted(Config(), daemon().base(), "relative"), StatusCode::INVALID_ARGUMENT, "container_path");
   ExpectCreateFails(Mounted(Config(), "relative", "/mnt"), StatusCode::INVALID_ARGUMENT, "host_path");
   ExpectCreateFails(Mounted(Config(), "", "/mnt"), StatusCode::INVALID_ARGUMENT, "host_path");
@@ -140,9 +142,10 @@ TEST_F(BadInputTest, ASeccompProfileThatIsNone) {
     const char* text;
     const char* part;
   };
-  for (const Case& one : {Case{R"({"defaultAction": "SCMP_ACT_MAYBE"})", "SCMP_ACT_MAYBE"},
-                          Case{R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "MAYBE"}]})", "MAYBE"},
-                          Case{"not JSON", "profile.json"}, Case{"{}", "defaultAction"}}) {
+  for (const Case& one :
+       {Case{R"({"defaultAction": "SCMP_ACT_MAYBE"})", "SCMP_ACT_MAYBE"},
+        Case{R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "MAYBE"}]})", "MAYBE"},
+        Case{"not JSON", "profile.json"}, Case{"{}", "defaultAction"}}) {
     WriteText(daemon() / "profile.json", one.text);
     ExpectCreateFails(config, StatusCode::INVALID_ARGUMENT, one.part);
   }
@@ -170,7 +173,8 @@ TEST_F(BadInputTest, WhatIsInTheWrongState) {
   const std::string stopped = cri().RunPod("stopped");
   const std::string created = cri().Create(stopped, Config());
   ASSERT_TRUE(Ok(cri().StopPod(stopped)));
-  EXPECT_TRUE(Is(cri().TryCreate(stopped, Cri::ContainerConfig("late", {"true"})), StatusCode::FAILED_PRECONDITION, stopped));
+  EXPECT_TRUE(
+      Is(cri().TryCreate(stopped, Cri::ContainerConfig("late", {"true"})), StatusCode::FAILED_PRECONDITION, stopped));
   EXPECT_TRUE(Is(cri().TryStart(created), StatusCode::FAILED_PRECONDITION, ""));
   EXPECT_FALSE(cri().ReopenLog(created).ok());
   ASSERT_TRUE(Ok(cri().RemovePod(stopped)));

@@ -44,10 +44,12 @@ class Cri {
   // With a log directory, name space "test" and a uid of its own.
   [[nodiscard]] v1::PodSandboxConfig PodConfig(const std::string& name) const;
   // Of the busybox image, with a log file.
-  [[nodiscard]] static v1::ContainerConfig ContainerConfig(const std::string& name, const std::vector<std::string>& command);
+  [[nodiscard]] static v1::ContainerConfig ContainerConfig(const std::string& name,
+                                                           const std::vector<std::string>& command);
   [[nodiscard]] std::string LogDirectory(const std::string& pod_name) const { return daemon_ / ("logs/" + pod_name); }
 
-  grpc::Status TryRunPod(const v1::PodSandboxConfig& config, std::string* id = nullptr, const std::string& handler = "");
+  grpc::Status TryRunPod(const v1::PodSandboxConfig& config, std::string* id = nullptr,
+                         const std::string& handler = "");
   std::string RunPod(const v1::PodSandboxConfig& config);
   std::string RunPod(const std::string& name) { return RunPod(PodConfig(name)); }
   grpc::Status StopPod(const std::string& id);

@@ -98,8 +98,17 @@ Daemon::~Daemon() {
 }
 
 std::vector<std::string> Daemon::CommandLine() const {
-  return {FERMATA_BIN_DIR "/fermatad", "--config", base_ + "/config.toml", "--socket", socket(), "--data-dir",
-          data_dir(), "--run-dir", run_dir(), "--log-level", "debug"};
+  return {FERMATA_BIN_DIR "/fermatad",
+          "--config",
+          base_ + "/config.toml",
+          "--socket",
+          socket(),
+          "--data-dir",
+          data_dir(),
+          "--run-dir",
+          run_dir(),
+          "--log-level",
+          "debug"};
 }
 
 ::testing::AssertionResult Daemon::Start() {
@@ -107,14 +116,15 @@ std::vector<std::string> Daemon::CommandLine() const {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(16 << 20);  // as kubelet's client
   arguments.SetMaxSendMessageSize(-1);
-  for (const char* name : {GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
-                           GRPC_ARG_MAX_RECONNECT_BACKOFF_MS}) {
+  for (const char* name :
+       {GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS}) {
     arguments.SetInt(name, 20);
   }
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   channel = grpc::CreateCustomChannel("unix:" + socket(), grpc::InsecureChannelCredentials(), arguments);
   const auto deadline = std::chrono::system_clock::now() + Scaled(kStart);
-  while (!channel->WaitForConnected(std::min(deadline, std::chrono::system_clock::now() + std::chrono::milliseconds(100)))) {
+  while (!channel->WaitForConnected(
+      std::min(deadline, std::chrono::system_clock::now() + std::chrono::milliseconds(100)))) {
     if (!program_->Runs() || std::chrono::system_clock::now() > deadline) {
       return ::testing::AssertionFailure() << "fermatad does not answer:\n" << Log();
     }

@@ -45,7 +45,8 @@ TEST_F(ExecTest, BothOutputsAndTheExitCodeComeBack) {
 TEST_F(ExecTest, AProgramThatIsNotThereIsAnErrorThatNamesIt) {
   const ExecOutcome outcome = cri().Exec(id_, {"no-such-program"});
   EXPECT_FALSE(outcome.status.ok());
-  EXPECT_NE(outcome.status.error_message().find("no-such-program"), std::string::npos) << outcome.status.error_message();
+  EXPECT_NE(outcome.status.error_message().find("no-such-program"), std::string::npos)
+      << outcome.status.error_message();
   EXPECT_FALSE(cri().Exec(id_, {}).status.ok());
   EXPECT_FALSE(cri().Exec(id_, {"true"}, -1).status.ok());
 }
@@ -53,7 +54,8 @@ TEST_F(ExecTest, AProgramThatIsNotThereIsAnErrorThatNamesIt) {
 TEST_F(ExecTest, AfterTheTimeoutNothingOfTheExecIsLeft) {
   const LeakAudit before = daemon().Audit();
   const auto start = std::chrono::steady_clock::now();
-  const ExecOutcome outcome = cri().Exec(id_, {"sh", "-c", "sleep 777 & busybox setsid sleep 778 & trap '' TERM; sleep 779"}, 1);
+  const ExecOutcome outcome =
+      cri().Exec(id_, {"sh", "-c", "sleep 777 & busybox setsid sleep 778 & trap '' TERM; sleep 779"}, 1);
   EXPECT_EQ(outcome.status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED) << outcome.status.error_message();
   EXPECT_LT(std::chrono::steady_clock::now() - start, Scaled(std::chrono::seconds(5)));
   EXPECT_EQ(cri().Shell(id_, "pidof sleep | wc -w"), "1") << "only the container's own";
@@ -122,7 +124,8 @@ TEST_F(LogTest, EveryByteIsKeptInOrder) {
 }
 
 TEST_F(LogTest, RotationLosesNothingAndSplitsNothing) {
-  const std::string id = cri().Run(pod_, Cri::ContainerConfig("rotated", {"sh", "-c", "for i in `seq 2000`; do echo $i; done; sleep 1000"}));
+  const std::string id = cri().Run(
+      pod_, Cri::ContainerConfig("rotated", {"sh", "-c", "for i in `seq 2000`; do echo $i; done; sleep 1000"}));
   const std::string path = cri().Status(id).log_path();
   std::string all;
   int rotations = 0;

@@ -50,7 +50,8 @@ TEST_F(InstanceTest, TwoInstancesSideBySideDoNotMeet) {
   EXPECT_EQ(Cri(two).TryCreate(pod, Cri::ContainerConfig("c", {"true"})).error_code(), grpc::StatusCode::NOT_FOUND);
   const std::string other = Cri(two).RunPod("same-name");
   EXPECT_NE(other, pod);
-  EXPECT_TRUE(Is(Cri(two).TryCreate(other, Cri::ContainerConfig("c", {"true"})), grpc::StatusCode::NOT_FOUND, kBusyboxImage));
+  EXPECT_TRUE(
+      Is(Cri(two).TryCreate(other, Cri::ContainerConfig("c", {"true"})), grpc::StatusCode::NOT_FOUND, kBusyboxImage));
   two.Kill9();  // what it sweeps when it comes back is its own only
   ASSERT_TRUE(two.Restart());
   two.End();
@@ -81,8 +82,8 @@ TEST_F(InstanceTest, AnUnknownKeyIsRefusedWithItsPlace) {
 }
 
 TEST_F(InstanceTest, WhatIsNoConfigurationIsRefusedWithItsPlace) {
-  for (const char* text : {"a = b\n", "log_level = 7\n", "[cgroup]\nmissing_controllers = \"maybe\"\n", "log_level = \"loud\"\n",
-                           "[network\n"}) {
+  for (const char* text : {"a = b\n", "log_level = 7\n", "[cgroup]\nmissing_controllers = \"maybe\"\n",
+                           "log_level = \"loud\"\n", "[network\n"}) {
     const ProgramResult result = RunWith(text);
     EXPECT_EQ(result.code, 2) << text;
     EXPECT_FALSE(result.err.empty());
@@ -100,7 +101,8 @@ TEST_F(InstanceTest, ASocketPathThatIsTooLongIsRefusedClearly) {
 
 TEST_F(InstanceTest, SettingsOfConfDAndOfTheCommandLineWin) {
   Daemon daemon(directory_ / "d");
-  WriteText(daemon / "config.toml", "log_level = \"error\"\ndata_dir = \"/nowhere\"\n[cgroup]\nmissing_controllers = \"warn\"\n");
+  WriteText(daemon / "config.toml",
+            "log_level = \"error\"\ndata_dir = \"/nowhere\"\n[cgroup]\nmissing_controllers = \"warn\"\n");
   WriteText(daemon / "conf.d/10.toml", "[cri]\nreject_missing_host_path = true\n");
   ASSERT_TRUE(daemon.Start());
   ASSERT_TRUE(daemon.Import(BusyboxArchive()));

@@ -123,12 +123,14 @@ TEST_F(LifeTest, VersionAndStatusAreWhatClientsCheckOnConnect) {
   v1::StatusResponse status;
   ASSERT_TRUE(Ok(Call(*daemon().runtime, &v1::RuntimeService::Stub::Status, request, &status)));
   std::map<std::string, bool> conditions;
-  for (const v1::RuntimeCondition& condition : status.status().conditions()) conditions[condition.type()] = condition.status();
+  for (const v1::RuntimeCondition& condition : status.status().conditions())
+    conditions[condition.type()] = condition.status();
   EXPECT_TRUE(conditions.at("RuntimeReady"));
   EXPECT_TRUE(conditions.contains("NetworkReady"));
   EXPECT_NE(status.info().at("config").find(daemon().run_dir()), std::string::npos);
   v1::RuntimeConfigResponse config;
-  ASSERT_TRUE(Ok(Call(*daemon().runtime, &v1::RuntimeService::Stub::RuntimeConfig, v1::RuntimeConfigRequest(), &config)));
+  ASSERT_TRUE(
+      Ok(Call(*daemon().runtime, &v1::RuntimeService::Stub::RuntimeConfig, v1::RuntimeConfigRequest(), &config)));
   EXPECT_EQ(config.linux().cgroup_driver(), v1::CGROUPFS);
   v1::ImageFsInfoResponse usage;
   ASSERT_TRUE(Ok(Call(*daemon().images, &v1::ImageService::Stub::ImageFsInfo, v1::ImageFsInfoRequest(), &usage)));

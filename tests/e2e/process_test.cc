@@ -184,8 +184,9 @@ TEST_F(ProcessTest, ExitCodesAndReasonsAreReported) {
     int code;
     const char* reason;
   };
-  for (const Case& one : {Case{"exit 0", 0, "Completed"}, Case{"exit 3", 3, "Error"}, Case{"exit 255", 255, "Error"},
-                          Case{"kill -TERM $$; sleep 10", 143, "Error"}, Case{"kill -SEGV $$; sleep 10", 139, "Error"}}) {
+  for (const Case& one :
+       {Case{"exit 0", 0, "Completed"}, Case{"exit 3", 3, "Error"}, Case{"exit 255", 255, "Error"},
+        Case{"kill -TERM $$; sleep 10", 143, "Error"}, Case{"kill -SEGV $$; sleep 10", 139, "Error"}}) {
     v1::ContainerConfig config = Script(one.script);
     Security(config).mutable_namespace_options()->set_pid(v1::POD);
     const Cri::Outcome outcome = cri().RunToEnd(pod_, config);

@@ -19,8 +19,9 @@ std::chrono::seconds DeadTime() { return std::chrono::seconds(Long() ? 30 : 2); 
 // Waits for a file in its /work, writes numbered records of 64 bytes, says so, and ends or stays.
 std::string Writer(int exit_code) {
   const std::string pad(kRecordBytes - 9, '.');
-  return "until test -e /work/go; do usleep 2000; done; busybox awk 'BEGIN {for (i = 1; i <= " + std::to_string(Records()) +
-         "; ++i) printf \"%08d" + pad + "\\n\", i}'; touch /work/done; " + (exit_code == 0 ? "exec sleep 1000" : "exit " + std::to_string(exit_code));
+  return "until test -e /work/go; do usleep 2000; done; busybox awk 'BEGIN {for (i = 1; i <= " +
+         std::to_string(Records()) + "; ++i) printf \"%08d" + pad + "\\n\", i}'; touch /work/done; " +
+         (exit_code == 0 ? "exec sleep 1000" : "exit " + std::to_string(exit_code));
 }
 
 struct Subject {
@@ -64,7 +65,8 @@ class RestartTest : public ::testing::Test {
     const auto end = std::chrono::steady_clock::now() + DeadTime();
     for (const Subject& subject : subjects_) WriteText(subject.work + "/go", "");
     for (const Subject& subject : subjects_) {
-      EXPECT_TRUE(WaitUntil([&] { return std::filesystem::exists(subject.work + "/done"); }, std::chrono::seconds(60))) << subject.work;
+      EXPECT_TRUE(WaitUntil([&] { return std::filesystem::exists(subject.work + "/done"); }, std::chrono::seconds(60)))
+          << subject.work;
     }
     std::this_thread::sleep_until(end);
   }

@@ -1,0 +1,117 @@
+#!/bin/bash
+# crictl_test.sh BIN-DIR: crictl (the environment names it: FERMATA_CRICTL) drives a daemon of its own through the whole
+# life of a pod, and sees what it should. Skipped (77) where there is no crictl.
+set -euo pipefail
+bin=$(realpath "$1")
+source=$(realpath "$(dirname "$0")/../..")
+skip() { echo "SKIPPED: $*"; exit 77; }
+[ "$(id -u)" = 0 ] || skip "needs root"
+[ -n "${FERMATA_CRICTL:-}" ] || skip "FERMATA_CRICTL does not name a crictl v1.36 (go install sigs.k8s.io/cri-tools/cmd/crictl@v1.36.0)"
+[ -x "$FERMATA_CRICTL" ] || skip "FERMATA_CRICTL=$FERMATA_CRICTL is no program"
+mount=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") {print $5; exit}}' /proc/self/mountinfo)
+[ -n "$mount" ] || skip "needs a cgroup2 mount"
+
+home=$(mktemp -d /tmp/fermata-crictl.XXXXXX)
+group=$mount/fermata-$(printf %s "$home/data" | sha256sum | cut -c1-8)
+daemon='' pod=''
+scale=${FERMATA_TIME_SCALE:-1}
+c() { "$FERMATA_CRICTL" --runtime-endpoint "unix://$home/s" --image-endpoint "unix://$home/s" --timeout "$((10 * scale))s" "$@"; }
+cleanup() {
+  status=$?
+  if [ -n "$daemon" ]; then
+    [ -z "$pod" ] || c rmp --force "$pod" >/dev/null 2>&1 || true
+    kill "$daemon" 2>/dev/null || true
+    wait "$daemon" || { echo "fermatad ended with $?"; status=1; }
+  fi
+  for name in monitors pods .; do [ ! -d "$group/$name" ] || rmdir "${group}/${name%.}" || status=1; done
+  [ $status = 0 ] || cat "$home/log"
+  rm -rf "$home"
+  exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# check WHAT VALUE EXPECTED
+check() {
+  [ "$2" = "$3" ] && { echo "ok: $1"; return; }
+  printf 'FAILED: %s\n  is:     %s\n  wanted: %s\n' "$1" "$2" "$3"
+  exit 1
+}
+# until_true COMMAND...: again and again, for ten seconds.
+until_true() {
+  for _ in $(seq $((200 * scale))); do "$@" && return; sleep .05; done
+  echo "FAILED: never true: $*"
+  exit 1
+}
+
+printf '[cgroup]\nmissing_controllers = "warn"\n' >"$home/config.toml"
+"$bin/fermatad" --config "$home/config.toml" --socket "$home/s" --data-dir "$home/data" --run-dir "$home/run" \
+  --log-level debug >"$home/log" 2>&1 &
+daemon=$!
+answers() { kill -0 "$daemon" && "$bin/fermata" --socket "$home/s" version >/dev/null 2>&1 && c version >/dev/null 2>&1; }
+until_true answers
+"$source/packaging/make-image.sh" "$home/busybox.tar" demo.local/busybox:1
+"$bin/fermata" --socket "$home/s" image import "$home/busybox.tar" demo.local/busybox:1 >/dev/null
+
+check "version" "$(c version | awk '/^RuntimeApiVersion/ {print $2}')" v1
+check "info: both conditions" "$(c info | jq -r '[.status.conditions[].type] | sort | join(" ")')" "NetworkReady RuntimeReady"
+check "info: the daemon is ready" "$(c info | jq -r '.status.conditions[] | select(.type == "RuntimeReady").status')" true
+check "images" "$(c images -o json | jq -r '.images[].repoTags[]')" demo.local/busybox:1
+image=$(c images -o json | jq -r '.images[0].id')
+check "inspecti" "$(c inspecti demo.local/busybox:1 | jq -r .status.id)" "$image"
+
+cat >"$home/pod.json" <<END
+{"metadata": {"name": "pod", "namespace": "test", "uid": "1234", "attempt": 1}, "hostname": "pod-host",
+ "log_directory": "$home/logs", "labels": {"of": "crictl"}, "linux": {}}
+END
+# container NAME SCRIPT
+container() {
+  jq -n --arg name "$1" --arg script "$2" '{metadata: {name: $name}, image: {image: "demo.local/busybox:1"},
+    command: ["sh", "-c", $script], log_path: ($name + ".log"), linux: {}}' >"$home/$1.json"
+}
+container main 'echo started; trap "exit 0" TERM; while :; do usleep 10000; done'
+container fails 'echo oh >&2; exit 4'
+
+pod=$(c runp "$home/pod.json")
+check "runp gives an id" "${#pod}" 64
+check "pods" "$(c pods -o json | jq -r '.items[] | .id + " " + .state + " " + .metadata.name')" "$pod SANDBOX_READY pod"
+check "pods by label" "$(c pods --label of=crictl -q)" "$pod"
+check "pods by another label" "$(c pods --label of=other -q)" ""
+check "inspectp" "$(c inspectp "${pod:0:13}" | jq -r '.status.id + " " + .status.state')" "$pod SANDBOX_READY"
+check "inspectp: a pid" "$(test "$(c inspectp "$pod" | jq -r .info.pid)" -gt 1 && echo yes)" yes
+
+id=$(c create "$pod" "$home/main.json" "$home/pod.json")
+check "create gives an id" "${#id}" 64
+check "ps -a shows it created" "$(c ps -a -o json | jq -r '.containers[].state')" CONTAINER_CREATED
+check "start" "$(c start "${id:0:13}")" "${id:0:13}"
+check "ps" "$(c ps -o json | jq -r '.containers[] | .id + " " + .state + " " + .metadata.name')" "$id CONTAINER_RUNNING main"
+check "ps -q" "$(c ps -q --name main)" "$id"
+check "inspect" "$(c inspect "$id" | jq -r '.status.state + " " + .status.logPath')" "CONTAINER_RUNNING $home/logs/main.log"
+check "inspect: the pid is its process" "$(tr '\0' ' ' <"/proc/$(c inspect "$id" | jq -r .info.pid)/cmdline" | cut -c1-6)" "sh -c "
+check "exec -s" "$(c exec -s "$id" hostname)" pod-host
+status=0
+c exec -s "$id" sh -c 'exit 9' >/dev/null 2>&1 || status=$?
+check "exec -s: a failure is one" "$((status != 0))" 1
+has_started() { [ "$(c logs "$id")" = started ]; }
+until_true has_started
+check "logs" "$(c logs --tail 1 "$id")" started
+failing=$(c create "$pod" "$home/fails.json" "$home/pod.json")
+c start "$failing" >/dev/null
+has_failed() { [ "$(c inspect "$failing" | jq -r '.status.state')" = CONTAINER_EXITED ]; }
+until_true has_failed
+check "the exit code and its reason" "$(c inspect "$failing" | jq -r '"\(.status.exitCode) \(.status.reason)"')" "4 Error"
+check "logs of the standard error" "$(c logs "$failing" 2>&1 >/dev/null | grep -v level=warning)" oh
+
+check "stop" "$(c stop -t 5 "$id")" "$id"
+check "stopped gracefully" "$(c inspect "$id" | jq -r '"\(.status.exitCode) \(.status.reason)"')" "0 Completed"
+check "ps without the stopped" "$(c ps -q)" ""
+check "rm" "$(c rm "$id" "$failing" | wc -l)" 2
+check "ps -a after rm" "$(c ps -a -q)" ""
+check "stopp" "$(c stopp "$pod")" "Stopped sandbox $pod"
+check "pods after stopp" "$(c pods -o json | jq -r '.items[].state')" SANDBOX_NOTREADY
+check "rmp" "$(c rmp "$pod")" "Removed sandbox $pod"
+pod=''
+check "pods after rmp" "$(c pods -q)" ""
+c rmi demo.local/busybox:1 >/dev/null
+check "images after rmi" "$(c images -q)" ""
+check "no group is left of the pod" "$(find "$group/pods" "$group/monitors" -mindepth 1 -type d 2>/dev/null | wc -l)" 0
