@@ -10,14 +10,11 @@
 #include <csignal>
 #include <memory>
 
+#include "runtime/base/child_signals.h"
 #include "runtime/base/clone.h"
 
 namespace fermata {
 namespace {
-
-// glibc keeps 32 and 33 for itself and its sigaction refuses them; an ignored one would be inherited
-// by every container (SigIgn), so the dispositions are reset by the raw call.
-constexpr int kSignalCount = 64;
 
 struct ChildArguments {
   const SpawnOptions* options;
@@ -26,21 +23,6 @@ struct ChildArguments {
   int error = 0;
   const char* step = "";
 };
-
-void ResetSignals() {
-  struct KernelSigaction {
-    void (*handler)(int);
-    unsigned long flags;
-    void (*restorer)();
-    unsigned long mask;
-  } action{SIG_DFL, 0, nullptr, 0};
-  for (int signal = 1; signal <= kSignalCount; ++signal) {
-    if (signal != SIGKILL && signal != SIGSTOP)
-      ::syscall(SYS_rt_sigaction, signal, &action, nullptr, sizeof action.mask);
-  }
-  const unsigned long none = 0;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
-}
 
 // In the child, in the parent's memory: system calls and writes to ChildArguments only.
 int RunChild(void* argument) {

@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
+
+#include "runtime/base/child_signals.h"
 
 namespace fermata::runtime {
 namespace {
@@ -17,7 +18,6 @@ constexpr int kPidJoinFd = 5;
 constexpr int kProgramFd = 6;
 constexpr int kFirstSlotFd = 7;
 constexpr int kOutOfTheWay = 512;  // above every number that is about to be assigned
-constexpr int kSignalCount = 64;
 constexpr size_t kMaxStrings = size_t{64} << 10;
 
 [[noreturn]] void Fail(int report, uint32_t step, int error) noexcept {
@@ -45,23 +45,6 @@ bool PlaceFds(const ChildFds& fds) noexcept {
     }
   }
   return ::syscall(SYS_close_range, kFirstSlotFd, ~0U, 0) == 0;
-}
-
-// A container starts with default dispositions and an empty mask. By the raw call: glibc refuses its
-// own signals 32 and 33, which posix_spawn of some ancestor may have left ignored.
-void ResetSignals() noexcept {
-  struct {
-    void (*handler)(int);
-    unsigned long flags;
-    void (*restorer)();
-    unsigned long mask;
-  } action{SIG_DFL, 0, nullptr, 0};
-  for (int signal = 1; signal <= kSignalCount; ++signal) {
-    if (signal != SIGKILL && signal != SIGSTOP)
-      ::syscall(SYS_rt_sigaction, signal, &action, nullptr, sizeof action.mask);
-  }
-  const unsigned long none = 0;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
 }
 
 int RunStep(ChildState& state, const PlanStep& step) noexcept {

@@ -13,6 +13,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
+// Length: a flat table, one name a line.
 // Plain file, memory, process, time, signal, IPC and network calls. Names of other architectures than this
 // one are skipped when the filter is compiled.
 const Names& AlwaysAllowed() {

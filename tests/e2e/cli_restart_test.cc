@@ -54,10 +54,10 @@ TEST_F(CliRestartTest, LinesOfTheSameInstantAreNotLost) {
 TEST_F(CliRestartTest, ARestartPolicyHoldsAcrossARestartOfTheDaemon) {
   std::filesystem::create_directory(directory_ / "work");
   const std::string script =
-      "echo x >> /work/starts; until test -e /work/go; do usleep 5000; done; rm /work/go; exit 1";
+      "echo x >> /volume/starts; until test -e /volume/go; do usleep 5000; done; rm /volume/go; exit 1";
   const std::string yaml = Manifest(
       "survivor", "restartPolicy: Always\n  volumes: [{name: w, hostPath: {path: " + (directory_ / "work") + "}}]",
-      {Container("c", script, "volumeMounts: [{name: w, mountPath: /work}]")});
+      {Container("c", script, "volumeMounts: [{name: w, mountPath: /volume}]")});
   Output({"run", "-d", Yaml(yaml)});
   const auto starts = [&](size_t count) {
     return WaitUntil([&] { return ReadText(directory_ / "work/starts").size() == 2 * count; });

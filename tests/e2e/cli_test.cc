@@ -164,9 +164,9 @@ TEST_F(PodsCliTest, TheSecondInterruptKills) {
 }
 
 TEST_F(PodsCliTest, OnFailureStartsAgainAtOnceAndShowsBothOutputs) {
-  const std::string script = "test -e /work/once && echo second && exit 0; touch /work/once; echo first; exit 1";
+  const std::string script = "test -e /volume/once && echo second && exit 0; touch /volume/once; echo first; exit 1";
   const std::string yaml = Manifest("again", "restartPolicy: OnFailure\n  volumes: [{name: v, emptyDir: {}}]",
-                                    {Container("c", script, "volumeMounts: [{name: v, mountPath: /work}]")});
+                                    {Container("c", script, "volumeMounts: [{name: v, mountPath: /volume}]")});
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(Output({"run", Yaml(yaml)}), "first\nsecond\n");
   EXPECT_LT(std::chrono::steady_clock::now() - start, Scaled(std::chrono::seconds(5)));

@@ -16,11 +16,11 @@ bool Long() { return std::getenv("FERMATA_LONG") != nullptr; }
 size_t Records() { return (Long() ? 10'000'000 : 1'000'000) / kRecordBytes; }
 std::chrono::seconds DeadTime() { return std::chrono::seconds(Long() ? 30 : 2); }
 
-// Waits for a file in its /work, writes numbered records of 64 bytes, says so, and ends or stays.
+// Waits for a file in its /volume, writes numbered records of 64 bytes, says so, and ends or stays.
 std::string Writer(int exit_code) {
   const std::string pad(kRecordBytes - 9, '.');
-  return "until test -e /work/go; do usleep 2000; done; busybox awk 'BEGIN {for (i = 1; i <= " +
-         std::to_string(Records()) + "; ++i) printf \"%08d" + pad + "\\n\", i}'; touch /work/done; " +
+  return "until test -e /volume/go; do usleep 2000; done; busybox awk 'BEGIN {for (i = 1; i <= " +
+         std::to_string(Records()) + "; ++i) printf \"%08d" + pad + "\\n\", i}'; touch /volume/done; " +
          (exit_code == 0 ? "exec sleep 1000" : "exit " + std::to_string(exit_code));
 }
 
@@ -51,7 +51,7 @@ class RestartTest : public ::testing::Test {
       std::filesystem::create_directory(subject.work);
       subject.pod = cri_.RunPod(name);
       v1::ContainerConfig config = Cri::ContainerConfig("writer", {"sh", "-c", Writer(subject.exit_code)});
-      config.add_mounts()->set_container_path("/work");
+      config.add_mounts()->set_container_path("/volume");
       config.mutable_mounts(0)->set_host_path(subject.work);
       subject.container = cri_.Run(subject.pod, config);
       subject.pid = cri_.Pid(subject.container);
