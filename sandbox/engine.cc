@@ -81,8 +81,10 @@ Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config, Network& netwo
   RETURN_IF_ERROR(MakeDirectories(AT_FDCWD, e.config.data_dir));
   ASSIGN_OR_RETURN(const std::string mount, cgroups::FindCgroup2Mount());
   ASSIGN_OR_RETURN(e.cgroup_mount, cgroups::Cgroup::Open(mount));
-  ASSIGN_OR_RETURN(e.programs.monitor, SealedProgram("fermata-monitor", e.config.program_dir + "/fermata-monitor"));
-  ASSIGN_OR_RETURN(e.programs.pause, SealedProgram("fermata-pause", e.config.program_dir + "/fermata-pause"));
+  runtime::MonitorPrograms programs;
+  ASSIGN_OR_RETURN(programs.monitor, SealedProgram("fermata-monitor", e.config.program_dir + "/fermata-monitor"));
+  ASSIGN_OR_RETURN(programs.pause, SealedProgram("fermata-pause", e.config.program_dir + "/fermata-pause"));
+  e.zygote = std::make_unique<runtime::ZygoteClient>(std::move(programs));
   ASSIGN_OR_RETURN(e.store, Store::Open(e.config.data_dir + "/state.db"));
   ASSIGN_OR_RETURN(e.images, overlay::ImageStore::Open(e.config.data_dir));
   e.overlay_append = overlay::LowerdirAppendSupported(e.config.data_dir);

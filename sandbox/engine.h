@@ -77,7 +77,7 @@ struct Engine {
   UniqueFd sandboxes_dir;  // run_dir/sandboxes
   cgroups::Cgroup cgroup_mount;
   bool overlay_append = false;  // the kernel takes "lowerdir+"
-  runtime::MonitorPrograms programs;
+  std::unique_ptr<runtime::ZygoteClient> zygote;
   std::unique_ptr<Store> store;
   std::unique_ptr<overlay::ImageStore> images;
   std::unique_ptr<runtime::Reactor> reactor;

@@ -58,7 +58,7 @@ Result<> StartMonitor(SandboxBuild& build) {
   ASSIGN_OR_RETURN(const UniqueFd directory,
                    OpenAt(engine.sandboxes_dir.get(), build.record.id.str(), O_RDONLY | O_DIRECTORY));
   ASSIGN_OR_RETURN(const cgroups::Cgroup group, engine.cgroup_mount.OpenBelow(MonitorGroup(build)));
-  ASSIGN_OR_RETURN(auto monitor, runtime::MonitorClient::Start(*engine.reactor, engine.programs, directory.get(),
+  ASSIGN_OR_RETURN(auto monitor, runtime::MonitorClient::Start(*engine.reactor, *engine.zygote, directory.get(),
                                                                group.fd(), build.events));
   const std::lock_guard lock(build.live->mutex);
   build.live->monitor = std::move(monitor);

@@ -13,7 +13,8 @@ clone_args Arguments(const CloneOptions& options, int* pidfd) {
   clone_args arguments{};
   arguments.flags = options.flags | CLONE_PIDFD;
   arguments.pidfd = reinterpret_cast<uintptr_t>(pidfd);
-  arguments.exit_signal = SIGCHLD;
+  // With CLONE_PARENT the kernel takes the caller's own and refuses to be told one.
+  arguments.exit_signal = (options.flags & CLONE_PARENT) != 0 ? 0 : SIGCHLD;
   if (options.cgroup_fd >= 0) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<uint64_t>(options.cgroup_fd);

@@ -17,7 +17,6 @@ constexpr int kJoinFd = 4;
 constexpr int kPidJoinFd = 5;
 constexpr int kProgramFd = 6;
 constexpr int kFirstSlotFd = 7;
-constexpr int kOutOfTheWay = 512;  // above every number that is about to be assigned
 constexpr size_t kMaxStrings = size_t{64} << 10;
 
 [[noreturn]] void Fail(int report, uint32_t step, int error) noexcept {
@@ -33,7 +32,7 @@ bool PlaceFds(const ChildFds& fds) noexcept {
                                    fds.join,        fds.pid_join,    fds.program};
   int moved[kFirstSlotFd];
   for (int i = 0; i < kFirstSlotFd; ++i) {
-    moved[i] = given[i] < 0 ? -1 : ::fcntl(given[i], F_DUPFD_CLOEXEC, kOutOfTheWay);
+    moved[i] = given[i] < 0 ? -1 : ::fcntl(given[i], F_DUPFD_CLOEXEC, kFirstSlotFd);
     if (given[i] >= 0 && moved[i] < 0) return false;
   }
   for (int i = 0; i < kFirstSlotFd; ++i) {

@@ -56,22 +56,14 @@ void SetSendDeadline(int socket) {
 
 }  // namespace
 
-Result<std::shared_ptr<MonitorClient>> MonitorClient::Start(Reactor& reactor, const MonitorPrograms& programs,
-                                                            int run_dir, int cgroup_fd, MonitorEvents events) {
-  ASSIGN_OR_RETURN(auto pair, SeqpacketPair());
+Result<std::shared_ptr<MonitorClient>> MonitorClient::Start(Reactor& reactor, ZygoteClient& zygote, int run_dir,
+                                                            int cgroup_fd, MonitorEvents events) {
   ASSIGN_OR_RETURN(const UniqueFd listener, SeqpacketListen(run_dir, kSocketName));
   ASSIGN_OR_RETURN(const UniqueFd exits, OpenAt(run_dir, kExitsName, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
-  ASSIGN_OR_RETURN(const UniqueFd null, OpenAt(AT_FDCWD, "/dev/null", O_RDWR));
-  SpawnOptions options;
-  options.executable_fd = programs.monitor.get();
-  options.arguments = {"fermata-monitor"};
-  options.cgroup_fd = cgroup_fd;
-  options.fds = {{null.get(), 0},           {null.get(), 1},     {null.get(), 2}, {pair.second.get(), 3},
-                 {programs.pause.get(), 4}, {listener.get(), 5}, {exits.get(), 6}};
-  ASSIGN_OR_RETURN(SpawnedProcess process, Spawn(options));
-  std::shared_ptr<MonitorClient> client(new MonitorClient(reactor, std::move(pair.first), std::move(events)));
-  client->process_ = std::move(process.pidfd);
-  client->pid_ = process.pid;
+  ASSIGN_OR_RETURN(ForkedMonitor forked, zygote.Fork(listener.get(), exits.get(), cgroup_fd));
+  std::shared_ptr<MonitorClient> client(new MonitorClient(reactor, std::move(forked.connection), std::move(events)));
+  client->process_ = std::move(forked.process);
+  client->pid_ = forked.pid;
   client->ours_ = true;
   RETURN_IF_ERROR(client->Attach());
   return client;

@@ -22,6 +22,7 @@
 #include "runtime/launch/launch_plan.h"
 #include "runtime/monitor/protocol.h"
 #include "runtime/monitor/reactor.h"
+#include "runtime/monitor/zygote_client.h"
 
 namespace fermata::runtime {
 
@@ -65,12 +66,6 @@ struct ExecResult {
 inline constexpr size_t kMaxExecOutputBytes = (size_t{16} << 20) - 4096;
 inline constexpr size_t kSureExecOutputBytes = size_t{512} << 10;
 
-// What every monitor of this daemon is started from.
-struct MonitorPrograms {
-  UniqueFd monitor;  // sealed memory files
-  UniqueFd pause;
-};
-
 struct ContainerStart {
   int cgroup_fd = -1;
   int log_fd = -1;  // -1: output is discarded
@@ -83,7 +78,7 @@ class MonitorClient : public Readable, public std::enable_shared_from_this<Monit
   using Duration = std::chrono::milliseconds;
 
   // Starts a monitor, born in `cgroup_fd`, whose socket and exit file lie in `run_dir`.
-  static Result<std::shared_ptr<MonitorClient>> Start(Reactor& reactor, const MonitorPrograms& programs, int run_dir,
+  static Result<std::shared_ptr<MonitorClient>> Start(Reactor& reactor, ZygoteClient& zygote, int run_dir,
                                                       int cgroup_fd, MonitorEvents events);
   // Connects to one that runs already. kUnavailable if none answers.
   static Result<std::shared_ptr<MonitorClient>> Connect(Reactor& reactor, int run_dir, MonitorEvents events);

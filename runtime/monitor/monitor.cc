@@ -16,6 +16,7 @@
 namespace fermata::runtime {
 namespace {
 
+constexpr size_t kKeptBytes = 4096;  // of the receiving buffer, between messages
 constexpr size_t kMaxQueued = 4096;  // replies and events that wait for a daemon that does not read
 
 }  // namespace
@@ -36,7 +37,8 @@ Result<> Monitor::Prepare() {
   ::sigaddset(&child, SIGCHLD);
   signals_.Reset(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_.valid()) return Error::Errno("signalfd");
-  buffer_.resize(kMaxMessageBytes);
+  ASSIGN_OR_RETURN(received_, PageBuffer::Map(kMaxMessageBytes));
+  ASSIGN_OR_RETURN(buffer_, PageBuffer::Map(kReadBytes));
   RETURN_IF_ERROR(loop_.Open());
   RETURN_IF_ERROR(loop_.Add(signals_.get(), EPOLLIN, [this](uint32_t) { OnChildSignal(); }));
   RETURN_IF_ERROR(loop_.Add(fds_.listener.get(), EPOLLIN, [this](uint32_t) { OnListener(); }));
@@ -80,15 +82,15 @@ void Monitor::Disconnect() {
 void Monitor::OnConnection(uint32_t events) {
   if ((events & EPOLLOUT) != 0) FlushQueue();
   if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
-  auto received = ReceiveMessage(fds_.connection.get(), buffer_, MSG_DONTWAIT);
+  auto received = ReceiveMessage(fds_.connection.get(), received_.span(), MSG_DONTWAIT);
   if (!received) {
     if (received.error().saved_errno() != EAGAIN) Disconnect();
     return;
   }
   if (received->data.empty()) return Disconnect();
-  // The plan is validated where it lies, so it must not share the buffer that the next read uses.
-  const std::string data(received->data);
-  if (const auto message = MessageReader::Parse(data)) Dispatch(*message, std::move(received->fds));
+  const bool large = received->data.size() > kKeptBytes;
+  if (const auto message = MessageReader::Parse(received->data)) Dispatch(*message, std::move(received->fds));
+  if (large) received_.Discard();
 }
 
 void Monitor::Dispatch(const MessageReader& message, std::vector<UniqueFd> fds) {

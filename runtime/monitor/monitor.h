@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/page_buffer.h"
 #include "runtime/base/result.h"
 #include "runtime/base/socket.h"
 #include "runtime/base/unique_fd.h"
@@ -20,6 +21,8 @@
 #include "runtime/monitor/protocol.h"
 
 namespace fermata::runtime {
+
+inline constexpr size_t kReadBytes = size_t{32} << 10;  // of a process's output at a time
 
 struct MonitorFds {
   UniqueFd connection;  // to the daemon that started us
@@ -114,7 +117,8 @@ class Monitor {
   UniqueFd signals_;
   UniqueFd own_pid_ns_;
   UniqueFd null_;
-  std::vector<char> buffer_;
+  PageBuffer received_;  // the message that is being dispatched
+  PageBuffer buffer_;    // what processes write
 
   Child pause_;
   bool pause_made_ = false;

@@ -19,22 +19,24 @@
 namespace fermata::runtime {
 namespace {
 
-constexpr size_t kReadBytes = size_t{32} << 10;
-
-// The plan of a message, copied to where it is aligned and lives as long as the clone needs it.
-Result<std::vector<std::byte>> TakePlan(const MessageReader& message, std::vector<UniqueFd>& fds) {
-  std::string data(message.Bytes(Tag::kPlan));
+// The plan of a message, where it lies in the message; a copy in `storage` if it is not aligned there, or came as a
+// file of its own. (With ids of full length it is aligned.)
+Result<PlanView> TakePlan(const MessageReader& message, std::vector<UniqueFd>& fds, std::string& storage) {
+  std::string_view data = message.Bytes(Tag::kPlan);
   if (message.Has(Tag::kPlanInFd)) {
     if (fds.empty()) return Error::FromErrno(EINVAL, "launch plan: no file");
     const UniqueFd file = std::move(fds.back());
     fds.pop_back();
     if (::lseek(file.get(), 0, SEEK_SET) != 0) return Error::Errno("launch plan: seek");
-    ASSIGN_OR_RETURN(data, ReadAll(file.get(), kMaxPlanBytes), "launch plan");
+    ASSIGN_OR_RETURN(storage, ReadAll(file.get(), kMaxPlanBytes), "launch plan");
+    data = storage;
+  } else if (reinterpret_cast<uintptr_t>(data.data()) % alignof(PlanStep) != 0) {
+    storage = data;
+    data = storage;
   }
-  std::vector<std::byte> plan(data.size());
-  std::memcpy(plan.data(), data.data(), data.size());
+  const auto plan = std::as_bytes(std::span(data));
   if (!ValidatePlan(plan)) return Error::FromErrno(EINVAL, "launch plan");
-  return plan;
+  return PlanView(plan);
 }
 
 int ExitCodeOf(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
@@ -42,7 +44,8 @@ int ExitCodeOf(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
 }  // namespace
 
 void Monitor::StartPause(const MessageReader& message, std::vector<UniqueFd> fds) {
-  auto plan = TakePlan(message, fds);
+  std::string storage;
+  auto plan = TakePlan(message, fds, storage);
   if (!plan) return ReplyError(message.request_id(), plan.error());
   if (pause_made_ || fds.empty()) return ReplyError(message.request_id(), Error::FromErrno(EINVAL, "start pause"));
   pause_cgroup_ = std::move(fds.front());
@@ -50,7 +53,7 @@ void Monitor::StartPause(const MessageReader& message, std::vector<UniqueFd> fds
                          .program = fds_.program.get(),
                          .own_pid_ns = own_pid_ns_.get(),
                          .null = null_.get()};
-  if (auto made = pause_.Launch(PlanView(*plan), launch, false); !made) {
+  if (auto made = pause_.Launch(*plan, launch, false); !made) {
     return ReplyError(message.request_id(), made.error());
   }
   pause_made_ = true;
@@ -71,7 +74,8 @@ void Monitor::OnPauseReport() {
 
 void Monitor::StartContainer(const MessageReader& message, std::vector<UniqueFd> fds) {
   const uint64_t request = message.request_id();
-  auto plan = TakePlan(message, fds);
+  std::string storage;
+  auto plan = TakePlan(message, fds, storage);
   if (!plan) return ReplyError(request, plan.error());
   const std::string id(message.Bytes(Tag::kId));
   if (fds.empty() || id.empty() || FindContainer(id) != nullptr || stopping_ || !pause_made_ ||
@@ -91,7 +95,7 @@ void Monitor::StartContainer(const MessageReader& message, std::vector<UniqueFd>
                          .own_pid_ns = own_pid_ns_.get(),
                          .null = null_.get(),
                          .want_stdin = message.Number(Tag::kWantStdin) != 0};
-  if (auto made = container->child.Launch(PlanView(*plan), launch, true); !made) {
+  if (auto made = container->child.Launch(*plan, launch, true); !made) {
     return ReplyError(request, made.error());
   }
   Container& added = *containers_.emplace(id, std::move(container)).first->second;
@@ -117,10 +121,10 @@ void Monitor::OnContainerReport(Container& container) {
 }
 
 void Monitor::OnContainerOutput(Container& container, size_t stream) {
-  const ssize_t count = ::read(container.child.output(stream), buffer_.data(), kReadBytes);
+  const ssize_t count = ::read(container.child.output(stream), buffer_.span().data(), kReadBytes);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (count <= 0) return CloseContainerOutput(container, stream);
-  container.log.Write(static_cast<Stream>(stream), {buffer_.data(), static_cast<size_t>(count)});
+  container.log.Write(static_cast<Stream>(stream), {buffer_.span().data(), static_cast<size_t>(count)});
 }
 
 void Monitor::CloseContainerOutput(Container& container, size_t stream) {
@@ -132,7 +136,8 @@ void Monitor::CloseContainerOutput(Container& container, size_t stream) {
 
 void Monitor::StartExec(const MessageReader& message, std::vector<UniqueFd> fds) {
   const uint64_t request = message.request_id();
-  auto plan = TakePlan(message, fds);
+  std::string storage;
+  auto plan = TakePlan(message, fds, storage);
   if (!plan) return ReplyError(request, plan.error());
   Container* container = FindContainer(message.Bytes(Tag::kId));
   if (container == nullptr || container->child.state() != Child::State::kRunning) {
@@ -152,7 +157,7 @@ void Monitor::StartExec(const MessageReader& message, std::vector<UniqueFd> fds)
                          .pid_join = join,
                          .own_pid_ns = own_pid_ns_.get(),
                          .null = null_.get()};
-  if (auto made = exec->child.Launch(PlanView(*plan), launch, true); !made) {
+  if (auto made = exec->child.Launch(*plan, launch, true); !made) {
     RemoveExecGroup(*exec);
     return ReplyError(request, made.error());
   }
@@ -177,7 +182,7 @@ void Monitor::OnExecReport(Exec& exec) {
 
 // Passes on one piece of output; false when there is none now.
 bool Monitor::ForwardExecOutput(Exec& exec, size_t stream) {
-  const ssize_t count = ::read(exec.child.output(stream), buffer_.data(), kReadBytes);
+  const ssize_t count = ::read(exec.child.output(stream), buffer_.span().data(), kReadBytes);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (count <= 0) {
     CloseExecOutput(exec, stream);
@@ -187,7 +192,7 @@ bool Monitor::ForwardExecOutput(Exec& exec, size_t stream) {
   MessageWriter output(MessageType::kExecOutput, 0);
   Send(output.Add(Tag::kExecId, exec.id)
            .Add(Tag::kStream, stream + 1)
-           .Add(Tag::kData, std::string_view(buffer_.data(), static_cast<size_t>(count)))
+           .Add(Tag::kData, std::string_view(buffer_.span().data(), static_cast<size_t>(count)))
            .Finish());
   return true;
 }
@@ -285,10 +290,10 @@ void Monitor::FinishContainer(Container& container) {
     // All writers in the group are gone; what another holder of the pipe writes later belongs to nobody.
     for (;;) {
       const ssize_t count =
-          container.child.output(stream) < 0 ? 0 : ::read(container.child.output(stream), buffer_.data(), kReadBytes);
+          container.child.output(stream) < 0 ? 0 : ::read(container.child.output(stream), buffer_.span().data(), kReadBytes);
       if (count < 0 && errno == EINTR) continue;
       if (count <= 0) break;
-      container.log.Write(static_cast<Stream>(stream), {buffer_.data(), static_cast<size_t>(count)});
+      container.log.Write(static_cast<Stream>(stream), {buffer_.span().data(), static_cast<size_t>(count)});
     }
     CloseContainerOutput(container, stream);
   }

@@ -32,6 +32,8 @@ enum class MessageType : uint16_t {
   kForget = 11,         // id: the daemon has stored the exit; the monitor drops the container
   kStop = 12,           // kills all; answered when everything is reaped
   kQuit = 13,           // answered, then the monitor ends
+  kFork = 14,           // to the zygote; fds: connection, listener, exit file, control group. Answered on that
+                        // connection: pid; fd: its pidfd
   // Replies and events
   kReply = 100,
   kErrorReply = 101,   // errno, text; step when a launch failed

@@ -53,10 +53,10 @@ class PodTest : public ::testing::Test {
     auto pause = SealedProgram("fermata-pause", FERMATA_BIN_DIR "/fermata-pause");
     ASSERT_OK(monitor);
     ASSERT_OK(pause);
-    programs_ = {std::move(*monitor), std::move(*pause)};
+    zygote_ = std::make_unique<runtime::ZygoteClient>(runtime::MonitorPrograms{std::move(*monitor), std::move(*pause)});
     monitor_group_ = cgroup_.Make("monitor");
     pause_group_ = cgroup_.Make("pause");
-    auto client = runtime::MonitorClient::Start(*reactor_, programs_, run_.get(), monitor_group_.get(), Events());
+    auto client = runtime::MonitorClient::Start(*reactor_, *zygote_, run_.get(), monitor_group_.get(), Events());
     ASSERT_OK(client);
     monitor_ = std::move(*client);
   }
@@ -137,7 +137,7 @@ class PodTest : public ::testing::Test {
   std::string root_;
   UniqueFd run_, monitor_group_, pause_group_;
   std::unique_ptr<runtime::Reactor> reactor_;
-  runtime::MonitorPrograms programs_;
+  std::unique_ptr<runtime::ZygoteClient> zygote_;
   std::shared_ptr<runtime::MonitorClient> monitor_;
   std::mutex mutex_;
   std::condition_variable changed_;
