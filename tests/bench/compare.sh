@@ -2,8 +2,10 @@
 # compare.sh [--build DIR] [--runtime runc|crun] [--pods N] [--results DIR]
 #
 # Measures fermatad and then Debian's containerd with the same client, the same image and the same requests (cri_bench),
-# and prints both with their ratios. Each runs alone, on temporary directories with a configuration made here, and is
-# gone afterwards. In a virtual machine with cgroup v2 on both sides:
+# and prints both with their ratios. Each runs alone, with a configuration made here and a new ext4 file system of its
+# own (in a file, by a loop device), and is gone afterwards. Of its own, because ext4 without a journal does not use the
+# inodes of deleted files for a minute and looks at each of them: who comes second would pay for the first.
+# In a virtual machine with cgroup v2 on both sides:
 #
 #   tests/vm/suite.sh 6.12 fast --command 'tests/bench/compare.sh --runtime crun --pods 20'
 set -euo pipefail
@@ -31,7 +33,16 @@ pause_image=bench.local/pause:1
 
 home=$(mktemp -d /tmp/fermata-bench.XXXXXX)
 results=${results:-$home/results}
-mkdir -p "$results" "$home"/{logs,cni}
+mkdir -p "$results" "$home"/{disk,cni}
+# new_disk: an empty file system at $home/disk.
+new_disk() {
+  umount -l "$home/disk" 2>/dev/null || true
+  rm -f "$home/disk.img"
+  truncate -s 2G "$home/disk.img"
+  mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$home/disk.img"
+  mount -o loop "$home/disk.img" "$home/disk"
+  mkdir "$home/disk/logs"
+}
 daemon=
 fermata_group=
 stop_daemon() {
@@ -76,7 +87,7 @@ wait_for() {  # SOCKET COMMAND...: until it answers
 
 # measure NAME SOCKET HELPERS: the two runs of one side, one after the other and sixteen at once.
 measure() {
-  local common=(--endpoint "$2" --image $image --host-network --log-dir "$home/logs" --json)
+  local common=(--endpoint "$2" --image $image --host-network --log-dir "$home/disk/logs" --json)
   echo "measuring $1" >&2
   "$bench" "${common[@]}" --pods "$pods" --exec 100 --daemon-pid "$daemon" --helpers "$3" >"$results/$1.json"
   "$bench" "${common[@]}" --pods 48 --parallel 16 --exec 0 >"$results/$1-parallel.json"
@@ -87,11 +98,12 @@ measure() {
 "$source/packaging/make-image.sh" "$home/pause.tar" $pause_image "$build/bin/fermata-pause"
 
 # --- fermatad --------------------------------------------------------------------------------------------------------
+new_disk
 printf '[cgroup]\nmissing_controllers = "warn"\n' >"$home/fermata.toml"
 fermata_group=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") {print $5; exit}}' /proc/self/mountinfo)
-[ -z "$fermata_group" ] || fermata_group+=/fermata-$(printf %s "$home/fermata" | sha256sum | cut -c1-8)
-"$build/bin/fermatad" --config "$home/fermata.toml" --socket "$home/fermata.sock" --data-dir "$home/fermata" \
-  --run-dir "$home/fermata-run" --log-level warn >"$home/fermatad.log" 2>&1 &
+[ -z "$fermata_group" ] || fermata_group+=/fermata-$(printf %s "$home/disk/fermata" | sha256sum | cut -c1-8)
+"$build/bin/fermatad" --config "$home/fermata.toml" --socket "$home/fermata.sock" --data-dir "$home/disk/fermata" \
+  --run-dir "$home/disk/fermata-run" --log-level warn >"$home/fermatad.log" 2>&1 &
 daemon=$!
 wait_for "$home/fermata.sock" "$build/bin/fermata" --socket "$home/fermata.sock" info
 "$build/bin/fermata" --socket "$home/fermata.sock" image import "$home/image.tar" $image >/dev/null
@@ -99,18 +111,19 @@ measure fermata "$home/fermata.sock" 'fermata-monitor|fermata-pause'
 stop_daemon
 
 # --- containerd ------------------------------------------------------------------------------------------------------
+new_disk
 # restrict_oom_score_adj: without CAP_SYS_RESOURCE a lower score is an error there; with it the setting changes nothing.
 cat >"$home/containerd.toml" <<END
 version = 2
-root = "$home/containerd"
-state = "$home/containerd-run"
+root = "$home/disk/containerd"
+state = "$home/disk/containerd-run"
 disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs", "io.containerd.tracing.processor.v1.otlp"]
 [grpc]
   address = "$home/containerd.sock"
 [debug]
   level = "warn"
 [plugins."io.containerd.internal.v1.opt"]
-  path = "$home/opt"
+  path = "$home/disk/opt"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "$pause_image"
   restrict_oom_score_adj = true
