@@ -185,6 +185,7 @@ Result<ApplyReport> Apply(const Cgroup& cgroup, const Resources& resources, Miss
   if (missing == MissingControllers::kError && !report.warnings.empty()) {
     std::string sentences;
     for (const std::string& sentence : report.warnings) sentences += (sentences.empty() ? "" : "; ") + sentence;
+    sentences += "; with [cgroup] missing_controllers = \"warn\" in the configuration it starts without that limit";
     return Error(ErrorCode::kFailedPrecondition, std::move(sentences));
   }
   for (const ControlWrite& write : writes) RETURN_IF_ERROR(WriteOne(cgroup, write), "apply limits");

@@ -289,8 +289,9 @@ void Monitor::FinishContainer(Container& container) {
   for (size_t stream = 0; stream < 2; ++stream) {
     // All writers in the group are gone; what another holder of the pipe writes later belongs to nobody.
     for (;;) {
-      const ssize_t count =
-          container.child.output(stream) < 0 ? 0 : ::read(container.child.output(stream), buffer_.span().data(), kReadBytes);
+      const ssize_t count = container.child.output(stream) < 0
+                                ? 0
+                                : ::read(container.child.output(stream), buffer_.span().data(), kReadBytes);
       if (count < 0 && errno == EINTR) continue;
       if (count <= 0) break;
       container.log.Write(static_cast<Stream>(stream), {buffer_.span().data(), static_cast<size_t>(count)});

@@ -46,8 +46,8 @@ Result<std::optional<MonitorFds>> Zygote::Fork(std::vector<UniqueFd> fds) {
   }
   if (cloned->pid != 0) {
     const int pidfd = cloned->pidfd.get();
-    Answer(connection.get(),
-           MessageWriter(MessageType::kReply, 0).Add(Tag::kPid, static_cast<uint64_t>(cloned->pid)), {&pidfd, 1});
+    Answer(connection.get(), MessageWriter(MessageType::kReply, 0).Add(Tag::kPid, static_cast<uint64_t>(cloned->pid)),
+           {&pidfd, 1});
     return std::optional<MonitorFds>();
   }
   connection_.Reset();

@@ -36,6 +36,7 @@ results=${results:-$home/results}
 mkdir -p "$results" "$home"/{disk,cni}
 # new_disk: an empty file system at $home/disk.
 new_disk() {
+  modprobe loop 2>/dev/null || true
   umount -l "$home/disk" 2>/dev/null || true
   rm -f "$home/disk.img"
   truncate -s 2G "$home/disk.img"
