@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/launch/seccomp_compact.h"
 
 namespace fermata::runtime {
 namespace {
@@ -93,7 +94,7 @@ Result<> AddRule(scmp_filter_ctx context, const SeccompRule& rule, uint32_t defa
 }
 
 // libseccomp writes the program to a descriptor only.
-Result<SeccompFilter> Export(scmp_filter_ctx context) {
+Result<std::vector<sock_filter>> Export(scmp_filter_ctx context) {
   const UniqueFd file(::memfd_create("seccomp", MFD_CLOEXEC));
   if (!file.valid()) return Error::Errno("memfd_create seccomp");
   if (const int done = seccomp_export_bpf(context, file.get()); done != 0) {
@@ -101,13 +102,9 @@ Result<SeccompFilter> Export(scmp_filter_ctx context) {
   }
   if (::lseek(file.get(), 0, SEEK_SET) != 0) return Error::Errno("lseek seccomp");
   ASSIGN_OR_RETURN(const std::string program, ReadAll(file.get()), "seccomp");
-  std::vector<uint64_t> instructions(program.size() / sizeof(uint64_t));
-  if (instructions.empty() || instructions.size() > 0xffff) {
-    return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: compiles to ",
-                       std::to_string(instructions.size()), " instructions");
-  }
-  std::memcpy(instructions.data(), program.data(), instructions.size() * sizeof(uint64_t));
-  return std::make_shared<const std::vector<uint64_t>>(std::move(instructions));
+  std::vector<sock_filter> instructions(program.size() / sizeof(sock_filter));
+  std::memcpy(instructions.data(), program.data(), instructions.size() * sizeof(sock_filter));
+  return instructions;
 }
 
 // Two profiles with the same key compile to the same filter.
@@ -127,7 +124,7 @@ std::string KeyOf(const Seccomp& profile) {
 
 }  // namespace
 
-Result<SeccompFilter> CompileSeccomp(const Seccomp& profile) {
+Result<std::vector<sock_filter>> ListSeccomp(const Seccomp& profile) {
   ASSIGN_OR_RETURN(const uint32_t fallback, ActionOf(profile.default_action, profile.default_errno_ret));
   const Context context(seccomp_init(fallback));
   if (context == nullptr) return Error::Make(ErrorCode::kInternal, "seccomp_init");
@@ -135,10 +132,19 @@ Result<SeccompFilter> CompileSeccomp(const Seccomp& profile) {
   // that call, not death, unless the profile names the ABI; a binary tree keeps the filter's cost flat.
   (void)seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_NNP, 0);
   (void)seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
-  (void)seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
   RETURN_IF_ERROR(AddArchitectures(context.get(), profile.architectures));
   for (const SeccompRule& rule : profile.rules) RETURN_IF_ERROR(AddRule(context.get(), rule, fallback));
   return Export(context.get());
+}
+
+Result<SeccompFilter> CompileSeccomp(const Seccomp& profile) {
+  ASSIGN_OR_RETURN(const std::vector<sock_filter> listed, ListSeccomp(profile));
+  auto filter = std::make_shared<const std::vector<sock_filter>>(CompactFilter(listed));
+  if (filter->empty() || filter->size() > BPF_MAXINSNS) {
+    return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: compiles to ", std::to_string(filter->size()),
+                       " instructions, the kernel takes 1 to ", std::to_string(BPF_MAXINSNS));
+  }
+  return filter;
 }
 
 Result<SeccompFilter> SeccompCache::Get(const Seccomp& profile) {

@@ -1,6 +1,8 @@
 // Seccomp profiles to BPF (libseccomp), and the profile RuntimeDefault.
 #pragma once
 
+#include <linux/filter.h>
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -13,12 +15,14 @@
 
 namespace fermata::runtime {
 
-// A finished filter: struct sock_filter[], 8 bytes each. Immutable, shared.
-using SeccompFilter = std::shared_ptr<const std::vector<uint64_t>>;
+// A finished filter. Immutable, shared.
+using SeccompFilter = std::shared_ptr<const std::vector<sock_filter>>;
 
 // kInvalidArgument for an unknown action, operator or architecture, or when libseccomp refuses the
 // profile; a system call that this machine does not know is left out, as other runtimes do.
 Result<SeccompFilter> CompileSeccomp(const Seccomp& profile);
+// The same as libseccomp writes it, before it is made compact.
+Result<std::vector<sock_filter>> ListSeccomp(const Seccomp& profile);
 
 // The allow-list for containers that ask for RuntimeDefault. `capabilities` are those of the container
 // (CAP_...): system calls that belong to one are allowed with it.

@@ -62,7 +62,7 @@ TEST(LaunchPlanTest, LayersAreNamedOneByOneWhereTheKernelTakesThem) {
 
 TEST(LaunchPlanTest, TheFilterIsLoadedLastAndTwoStagesDropTheRestBeforeTheSecond) {
   auto launch = SmallLaunch();
-  launch.seccomp = std::make_shared<const std::vector<uint64_t>>(3, 6);
+  launch.seccomp = std::make_shared<const std::vector<sock_filter>>(3, sock_filter{BPF_RET, 0, 0, 0});
   launch.two_stages = true;
   const auto plan = PlanContainer(launch);
   ASSERT_OK(plan);
