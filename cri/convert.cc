@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "cri/convert_internal.h"
-#include "sandbox/pods/manifest_checks.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::cri {
 namespace {

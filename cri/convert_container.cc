@@ -1,6 +1,6 @@
 // ContainerConfig to ContainerSpec: a table of readers, one a group of fields.
 #include "cri/convert_internal.h"
-#include "sandbox/pods/manifest_checks.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::cri {
 namespace {

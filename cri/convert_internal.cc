@@ -2,7 +2,7 @@
 
 #include <google/protobuf/message.h>
 
-#include "sandbox/pods/manifest_checks.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::cri::convert {
 namespace {

@@ -2,7 +2,7 @@
 #include <set>
 
 #include "cri/convert_internal.h"
-#include "sandbox/pods/manifest_checks.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::cri::convert {
 namespace {

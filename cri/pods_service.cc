@@ -181,8 +181,11 @@ grpc::ServerUnaryReactor* PodsService::Remove(grpc::CallbackServerContext* conte
 grpc::ServerWriteReactor<fv1::LogRecord>* PodsService::Logs(grpc::CallbackServerContext*,
                                                             const fv1::LogsRequest* request) {
   using Writer = StreamWriter<fv1::LogRecord>;
-  sandbox::pods::LogOptions options{request->container(), request->follow(), request->tail_lines(),
-                                    request->since_unix_nanos()};
+  sandbox::pods::LogOptions options{
+      request->container(), request->follow(), request->tail_lines(), request->since_unix_nanos(), {}};
+  for (const fv1::LogPosition& position : request->resume()) {
+    options.resume[position.container()] = {position.attempt(), position.offset()};
+  }
   return new Writer("Pods.Logs", engine_.tasks, [this, pod = request->pod(), options](Writer& writer) -> Result<> {
     const Client present(*this);
     ASSIGN_OR_RETURN(const sandbox::SandboxId id, Find(pod));
@@ -199,6 +202,10 @@ grpc::ServerWriteReactor<fv1::LogRecord>* PodsService::Logs(grpc::CallbackServer
           record.set_is_stderr(line.is_stderr);
           record.set_partial(line.partial);
           record.set_content(line.content);
+          record.mutable_next()->set_container(line.container);
+          record.mutable_next()->set_attempt(line.attempt);
+          record.mutable_next()->set_offset(line.end_offset);
+          record.set_position_only(line.position_only);
           return writer.Write(record);
         });
     writer.OnGone({});

@@ -31,7 +31,9 @@ Result<> MakeHostPaths(ContainerBuild& build) {
     RETURN_IF_ERROR(CheckPropagation(mount.host_path, mount.propagation));
     struct stat status {};
     if (::stat(mount.host_path.c_str(), &status) == 0) continue;
-    if (errno != ENOENT) return Error::Errno("mount source ", mount.host_path);
+    if (errno != ENOENT) {
+      return Error::Errno("mount source ", mount.host_path).WithCode(ErrorCode::kInvalidArgument);
+    }
     if (build.engine.config.reject_missing_host_path) {
       return Error::Make(ErrorCode::kInvalidArgument, "mount source ", mount.host_path, ": does not exist");
     }

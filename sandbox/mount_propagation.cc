@@ -27,7 +27,7 @@ Result<> CheckPropagation(const std::string& host_path, Propagation propagation)
   struct statx status {};
   if (::statx(AT_FDCWD, host_path.c_str(), 0, STATX_MNT_ID, &status) != 0) {
     if (errno == ENOENT) return {};
-    return Error::Errno("mount source ", host_path);
+    return Error::Errno("mount source ", host_path).WithCode(ErrorCode::kInvalidArgument);
   }
   ASSIGN_OR_RETURN(const std::string mountinfo, ReadFileAt(AT_FDCWD, "/proc/self/mountinfo", size_t{64} << 20));
   const std::string kind = PropagationOf(mountinfo, status.stx_mnt_id);

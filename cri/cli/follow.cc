@@ -5,6 +5,7 @@
 #include <chrono>
 #include <ctime>
 #include <iostream>
+#include <map>
 
 namespace fermata::cri::cli {
 namespace {
@@ -37,20 +38,24 @@ void LogPrinter::Print(const fv1::LogRecord& record) {
 }
 
 Result<> FollowLogs(const Client& client, fv1::LogsRequest request, LogPrinter& printer) {
+  std::map<std::string, fv1::LogPosition> positions;  // by container
   for (;;) {
     grpc::ClientContext context;
     const auto reader = client.pods->Logs(&context, request);
     fv1::LogRecord record;
     while (reader->Read(&record)) {
-      printer.Print(record);
-      request.set_since_unix_nanos(record.time_unix_nanos() + 1);
-      request.set_tail_lines(0);
+      if (!record.position_only()) printer.Print(record);
+      positions[record.container()] = record.next();
     }
     const grpc::Status status = reader->Finish();
     const bool lost =
         status.error_code() == grpc::StatusCode::UNAVAILABLE || status.error_code() == grpc::StatusCode::CANCELLED;
     if (!request.follow() || !lost) return ToResult(status);
     if (!client.channel->WaitForConnected(std::chrono::system_clock::now() + kReconnect)) return ToResult(status);
+    // What comes new meanwhile is wanted whole; `since` still holds for it.
+    request.clear_resume();
+    for (const auto& [container, position] : positions) *request.add_resume() = position;
+    if (!positions.empty()) request.set_tail_lines(0);
   }
 }
 

@@ -49,7 +49,14 @@ int SetAttributes(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bo
 
 int MoveMount(int from, int to, const char* path) noexcept {
   const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (path == nullptr ? MOVE_MOUNT_T_EMPTY_PATH : 0U);
-  return static_cast<int>(::syscall(SYS_move_mount, from, "", to, path == nullptr ? "" : path, flags));
+  const long moved = ::syscall(SYS_move_mount, from, "", to, path == nullptr ? "" : path, flags);
+  if (moved == 0 || errno != EINVAL || path != nullptr) return static_cast<int>(moved);
+  // A file over a directory, or the opposite: mount(2) says ENOTDIR, move_mount(2) only EINVAL.
+  struct stat source {};
+  struct stat target {};
+  const bool known = ::fstat(from, &source) == 0 && ::fstat(to, &target) == 0;
+  errno = known && S_ISDIR(source.st_mode) != S_ISDIR(target.st_mode) ? ENOTDIR : EINVAL;
+  return -1;
 }
 
 long OpenInRoot(int root, const char* path, uint64_t flags) noexcept {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 
 #include "runtime/base/file.h"
@@ -31,12 +32,24 @@ Error ExecutionError(const std::string& label, int error) {
   return Error::FromErrno(error, "exec: \"", program, "\"").WithCode(ErrorCode::kInvalidArgument);
 }
 
+// Whether a step failed because of a path that the caller chose: a mount's source or target, a directory.
+bool IsBadPath(Op op, int error) {
+  if (op != Op::kOpenTree && op != Op::kOpenTarget && op != Op::kMoveMount && op != Op::kChangeDirectory &&
+      op != Op::kChangeDirectoryHost) {
+    return false;
+  }
+  return error == ENOENT || error == ENOTDIR || error == EISDIR || error == ELOOP || error == EXDEV ||
+         error == ENAMETOOLONG || error == EACCES;
+}
+
 Error ErrorOf(const MessageReader& message, const LaunchPlan* plan) {
   const auto error = static_cast<int>(message.Number(Tag::kErrno));
   if (plan != nullptr && message.Has(Tag::kStep)) {
     const auto step = static_cast<uint32_t>(message.Number(Tag::kStep));
     if (step >= plan->view().steps().size()) return ExecutionError(plan->Describe(step), error);
-    return Error::FromErrno(error, plan->Describe(step));
+    Error failed = Error::FromErrno(error, plan->Describe(step));
+    return IsBadPath(plan->view().steps()[step].op, error) ? std::move(failed).WithCode(ErrorCode::kInvalidArgument)
+                                                           : failed;
   }
   const ErrorCode code = error == ESRCH || error == ENOMEM ? ErrorCode::kFailedPrecondition : ErrorCode::kInternal;
   return {code, std::string(message.Bytes(Tag::kText)), error};

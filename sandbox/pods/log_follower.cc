@@ -59,6 +59,16 @@ off_t TailOffset(int fd, int64_t lines) {
   return 0;
 }
 
+// Its time is 0, so that it comes before all records.
+LogLine PositionOf(const std::string& container, uint32_t attempt, int64_t offset) {
+  LogLine line;
+  line.container = container;
+  line.attempt = attempt;
+  line.end_offset = offset;
+  line.position_only = true;
+  return line;
+}
+
 }  // namespace
 
 bool ParseLogLine(std::string_view text, LogLine& line) {
@@ -75,13 +85,17 @@ bool ParseLogLine(std::string_view text, LogLine& line) {
   return true;
 }
 
-void LogFollower::Open(Source& source, const std::string& path) {
+void LogFollower::Open(Source& source, const std::string& path, const LogPosition* position) {
   auto file = OpenAt(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!file) return;  // not there yet: tried again at the next change
   source.file = std::move(*file);
   source.open = true;
-  if (first_ && options_.tail_lines != 0)
-    (void)::lseek(source.file.get(), TailOffset(source.file.get(), options_.tail_lines), SEEK_SET);
+  if (position != nullptr) {
+    source.offset = position->offset;
+  } else if (first_ && options_.tail_lines != 0) {
+    source.offset = TailOffset(source.file.get(), options_.tail_lines);
+  }
+  (void)::lseek(source.file.get(), source.offset, SEEK_SET);
   if (inotify_.valid()) (void)::inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY);
 }
 
@@ -95,6 +109,9 @@ void LogFollower::Read(const std::string& container, Source& source, std::vector
     for (size_t end = source.rest.find('\n'); end != std::string::npos; end = source.rest.find('\n', begin)) {
       LogLine line;
       line.container = container;
+      line.attempt = source.attempt;
+      source.offset += static_cast<int64_t>(end + 1 - begin);
+      line.end_offset = source.offset;
       if (ParseLogLine(std::string_view(source.rest).substr(begin, end - begin), line) &&
           line.time_ns >= options_.since_ns) {
         lines.push_back(std::move(line));
@@ -112,15 +129,24 @@ void LogFollower::Update(const PodView& view, std::vector<LogLine>& lines) {
     const auto [entry, added] = sources_.try_emplace(container.name);
     Source& source = entry->second;
     const uint32_t newest = container.newest->spec.attempt;
-    if (added) source.attempt = newest;
+    const auto resume = options_.resume.find(container.name);
+    const LogPosition* position = resume == options_.resume.end() ? nullptr : &resume->second;
+    if (added) source.attempt = position != nullptr ? std::min(position->attempt, newest) : newest;
     for (;;) {
       if (!source.open) {
         const std::string& path = container.newest->log_path;
-        Open(source, path.substr(0, path.rfind('/') + 1) + std::to_string(source.attempt) + ".log");
+        const bool resumed = position != nullptr && position->attempt == source.attempt;
+        Open(source, path.substr(0, path.rfind('/') + 1) + std::to_string(source.attempt) + ".log",
+             resumed ? position : nullptr);
+        if (source.open) lines.push_back(PositionOf(container.name, source.attempt, source.offset));
       }
       if (source.open) Read(container.name, source, lines);
       if (source.attempt >= newest) break;
-      source = Source{.attempt = source.attempt + 1, .file = UniqueFd(), .rest = {}};  // it was started again meanwhile
+      source = Source{.attempt = source.attempt + 1,
+                      .open = false,
+                      .offset = 0,
+                      .file = UniqueFd(),
+                      .rest = {}};  // it was started again meanwhile
     }
   }
 }

@@ -20,16 +20,25 @@ struct LogLine {
   bool is_stderr = false;
   bool partial = false;
   std::string content;
+  uint32_t attempt = 0;
+  int64_t end_offset = 0;      // in the attempt's file, after this record
+  bool position_only = false;  // not a record: reading of this attempt begins at end_offset
 };
 
 // One record of a CRI log, without its newline. False: not a record.
 bool ParseLogLine(std::string_view text, LogLine& line);
+
+struct LogPosition {
+  uint32_t attempt = 0;
+  int64_t offset = 0;
+};
 
 struct LogOptions {
   std::string container;  // empty: all
   bool follow = false;
   int64_t tail_lines = 0;  // of each container; 0: all, negative: none of what is there
   int64_t since_ns = 0;
+  std::map<std::string, LogPosition> resume;  // by container: reading goes on there
 };
 
 class LogFollower {
@@ -47,13 +56,15 @@ class LogFollower {
   struct Source {
     uint32_t attempt = 0;
     bool open = false;
+    int64_t offset = 0;  // where the record begins that is read next
     UniqueFd file;
     std::string rest;  // of a record not complete yet
   };
 
   void Update(const PodView& view, std::vector<LogLine>& lines);
   void Read(const std::string& container, Source& source, std::vector<LogLine>& lines) const;
-  void Open(Source& source, const std::string& path);
+  // At the beginning of the file, or where `position` or the options say.
+  void Open(Source& source, const std::string& path, const LogPosition* position);
 
   PodEngine& pods_;
   SandboxId id_;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "sandbox/pods/manifest_checks.h"
 #include "sandbox/pods/manifest_read.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::sandbox::pods {
 namespace {

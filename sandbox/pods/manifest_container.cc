@@ -1,9 +1,9 @@
 // spec.containers.
 #include <algorithm>
 
-#include "sandbox/pods/manifest_checks.h"
 #include "sandbox/pods/manifest_expand.h"
 #include "sandbox/pods/manifest_read.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::sandbox::pods {
 namespace {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "sandbox/pods/manifest_checks.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::sandbox::pods {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "sandbox/pods/manifest_checks.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::sandbox::pods {
 namespace {

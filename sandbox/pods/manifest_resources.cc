@@ -2,9 +2,9 @@
 // (kubernetes/pkg/kubelet/cm/helpers_linux.go and kuberuntime_container_linux.go).
 #include <algorithm>
 
-#include "sandbox/pods/manifest_checks.h"
 #include "sandbox/pods/manifest_quantity.h"
 #include "sandbox/pods/manifest_read.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::sandbox::pods {
 namespace {

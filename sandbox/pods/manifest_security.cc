@@ -1,8 +1,8 @@
 // securityContext of pods and of containers.
 #include <algorithm>
 
-#include "sandbox/pods/manifest_checks.h"
 #include "sandbox/pods/manifest_read.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::sandbox::pods {
 namespace {

@@ -1,8 +1,8 @@
 // spec.volumes.
 #include <algorithm>
 
-#include "sandbox/pods/manifest_checks.h"
 #include "sandbox/pods/manifest_read.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::sandbox::pods {
 namespace {

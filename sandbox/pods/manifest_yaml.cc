@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "sandbox/pods/manifest.h"
-#include "sandbox/pods/manifest_checks.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::sandbox::pods {
 namespace {

@@ -41,8 +41,7 @@ class BadInputTest : public DaemonTest {
       return ExpectAsBefore();
     }
     const grpc::Status started = cri().TryStart(id);
-    EXPECT_FALSE(started.ok());
-    EXPECT_NE(started.error_message().find(part), std::string::npos) << started.error_message();
+    EXPECT_TRUE(Is(started, StatusCode::INVALID_ARGUMENT, part));
     const v1::ContainerStatus status = cri().Status(id);
     EXPECT_EQ(status.state(), v1::CONTAINER_EXITED);
     EXPECT_EQ(status.exit_code(), 128);

@@ -51,6 +51,33 @@ TEST_F(CliRestartTest, LinesOfTheSameInstantAreNotLost) {
   EXPECT_EQ(result.out, Numbers("", 4000));
 }
 
+// The attempt that was being read when the daemon died has ended since, and another one has begun.
+TEST_F(CliRestartTest, LinesOfAnAttemptBeforeTheNewestAreNotLost) {
+  std::filesystem::create_directory(directory_ / "work");
+  const std::string script =
+      "echo attempt; echo first; until test -e /volume/go; do usleep 5000; done; rm /volume/go; for i in `seq 50`; do "
+      "echo $i; done; exit 1";
+  const std::string yaml = Manifest(
+      "attempts", "restartPolicy: OnFailure\n  volumes: [{name: w, hostPath: {path: " + (directory_ / "work") + "}}]",
+      {Container("c", script, "volumeMounts: [{name: w, mountPath: /volume}]"),
+       Container("silent", "until test -e /volume/heard; do usleep 5000; done; echo spoken; exec sleep 1000",
+                 "volumeMounts: [{name: w, mountPath: /volume}]")});
+  Program run = Begin({"run", Yaml(yaml)});
+  ASSERT_TRUE(WaitUntil([&] { return run.Out().find("first\n") != std::string::npos; })) << run.Err();
+  daemon().Kill9();
+  WriteText(directory_ / "work/heard", "");
+  WriteText(directory_ / "work/go", "");
+  ASSERT_TRUE(WaitUntil([&] { return !std::filesystem::exists(directory_ / "work/go"); }));
+  ASSERT_TRUE(daemon().Restart());
+  const std::string twice = "c      | attempt\nc      | first\n";
+  ASSERT_TRUE(WaitUntil([&] {
+    return LinesOf(run.Out(), "c ") == twice + Numbers("c      | ", 50) + twice &&
+           LinesOf(run.Out(), "silent ") == "silent | spoken\n";
+  })) << run.Out();
+  run.Signal(SIGINT);
+  EXPECT_EQ(run.Wait().code, 130);
+}
+
 TEST_F(CliRestartTest, ARestartPolicyHoldsAcrossARestartOfTheDaemon) {
   std::filesystem::create_directory(directory_ / "work");
   const std::string script =

@@ -1,9 +1,9 @@
 // Quantities, expansion and the checks that the CRI's converter uses too.
 #include <gtest/gtest.h>
 
-#include "sandbox/pods/manifest_checks.h"
 #include "sandbox/pods/manifest_expand.h"
 #include "sandbox/pods/manifest_quantity.h"
+#include "sandbox/spec_checks.h"
 
 namespace fermata::sandbox {
 namespace {

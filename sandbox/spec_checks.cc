@@ -1,4 +1,4 @@
-#include "sandbox/pods/manifest_checks.h"
+#include "sandbox/spec_checks.h"
 
 #include <arpa/inet.h>
 #include <linux/limits.h>
