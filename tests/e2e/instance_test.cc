@@ -1,4 +1,8 @@
 // Daemons and their directories: two of them, an old socket, the configuration.
+#include <cctype>
+#include <csignal>
+#include <sstream>
+
 #include "tests/e2e/cri_client.h"
 #include "tests/fixtures/busybox_image.h"
 
@@ -61,6 +65,39 @@ TEST_F(InstanceTest, TwoInstancesSideBySideDoNotMeet) {
   EXPECT_EQ(info.cgroup_root(), one.cgroup_root());
   EXPECT_EQ(info.pid(), one.pid());
   one.End();
+}
+
+// The child of `parent` with that name; 0 if there is none.
+pid_t ChildNamed(pid_t parent, const std::string& name) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    if (std::isdigit(static_cast<unsigned char>(entry.path().filename().string().front())) == 0) continue;
+    std::istringstream stat(ReadText(entry.path() / "stat"));
+    pid_t pid = 0, ppid = 0;
+    std::string program, state;
+    if (stat >> pid >> program >> state >> ppid && ppid == parent && program == "(" + name + ")") return pid;
+  }
+  return 0;
+}
+
+TEST_F(InstanceTest, TheZygoteMayDieAndEndsWithTheDaemon) {
+  Daemon daemon(directory_ / "d");
+  ASSERT_TRUE(daemon.Start());
+  ASSERT_TRUE(daemon.Import(BusyboxArchive()));
+  Cri cri(daemon);
+  const std::string first = cri.Run(cri.RunPod("first"), Cri::ContainerConfig("c", {"sleep", "1000"}));
+  const pid_t zygote = ChildNamed(daemon.pid(), "fermata-zygote");
+  ASSERT_GT(zygote, 0);
+  ASSERT_EQ(::kill(zygote, SIGKILL), 0);
+  const std::string second = cri.Run(cri.RunPod("second"), Cri::ContainerConfig("c", {"sleep", "1000"}));
+  EXPECT_EQ(cri.Shell(first, "echo alive"), "alive");
+  EXPECT_EQ(cri.Shell(second, "echo alive"), "alive");
+  const auto next = Pidfd::Open(ChildNamed(daemon.pid(), "fermata-zygote"));
+  ASSERT_OK(next);
+  daemon.Kill9();
+  EXPECT_TRUE(next->WaitExited(10'000)) << "it outlived a daemon that crashed";
+  ASSERT_TRUE(daemon.Restart());
+  EXPECT_EQ(cri.Shell(second, "echo alive"), "alive");
+  daemon.End();
 }
 
 TEST_F(InstanceTest, AStaleSocketIsReplaced) {

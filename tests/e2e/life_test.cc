@@ -225,5 +225,26 @@ TEST_F(LifeTest, EqualCallsAtTheSameTimeMakeOnePod) {
   for (const std::string& id : ids) EXPECT_TRUE(id.empty() || id == cri().Pods().at(0).id()) << id;
 }
 
+TEST_F(LifeTest, OneOfSeveralStartsAtTheSameTimeStartsTheContainer) {
+  const std::string pod = cri().RunPod("raced");
+  const std::string id = cri().Create(pod, Cri::ContainerConfig("c", {"sh", "-c", "echo started; exec sleep 1000"}));
+  std::vector<grpc::Status> outcomes(4);
+  std::vector<std::thread> callers;
+  for (grpc::Status& outcome : outcomes) callers.emplace_back([this, &outcome, &id] { outcome = cri().TryStart(id); });
+  for (std::thread& caller : callers) caller.join();
+  int started = 0;
+  for (const grpc::Status& outcome : outcomes) {
+    if (outcome.ok()) ++started;
+    EXPECT_TRUE(outcome.ok() || outcome.error_code() == grpc::StatusCode::FAILED_PRECONDITION ||
+                outcome.error_code() == grpc::StatusCode::UNAVAILABLE ||
+                outcome.error_code() == grpc::StatusCode::ABORTED)
+        << outcome.error_code() << " " << outcome.error_message();
+  }
+  EXPECT_EQ(started, 1);
+  EXPECT_EQ(cri().Status(id).state(), v1::CONTAINER_RUNNING);
+  const std::string log = cri().LogDirectory("raced") + "/" + Cri::ContainerConfig("c", {}).log_path();
+  EXPECT_TRUE(WaitUntil([&] { return JoinedLog(log) == "started\n"; })) << JoinedLog(log);
+}
+
 }  // namespace
 }  // namespace fermata::testing
