@@ -88,7 +88,8 @@ bool Child::ReadReport() {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) return false;
     if (count == sizeof message && message.step == ~0U) {
-      // The second stage has begun: from now on that sibling is the process. It cannot have been reaped.
+      // The second stage has begun: from now on that sibling is the process. If it has ended already there is no
+      // pidfd, and the monitor, which has reaped it, says so next.
       pid_ = message.error;
       pidfd_.Reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
       continue;

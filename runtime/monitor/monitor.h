@@ -65,6 +65,10 @@ class Monitor {
     std::string name;
     UniqueFd events;
   };
+  struct Reaped {
+    pid_t pid;
+    int status;
+  };
   using ContainerPtr = std::unique_ptr<Container>;
   using ExecPtr = std::unique_ptr<Exec>;
 
@@ -88,7 +92,9 @@ class Monitor {
   void StartContainer(const MessageReader& message, std::vector<UniqueFd> fds);
   void StartExec(const MessageReader& message, std::vector<UniqueFd> fds);
   void OnChildSignal();
-  void OnReaped(pid_t pid, int status);
+  void SettleReaped();
+  [[nodiscard]] bool IsStarting() const;
+  bool OnReaped(pid_t pid, int status);
   void OnPauseReport();
   void OnContainerReport(Container& container);
   void OnExecReport(Exec& exec);
@@ -129,6 +135,7 @@ class Monitor {
   std::map<std::string, ContainerPtr, std::less<>> containers_;
   std::map<uint64_t, ExecPtr> execs_;
   std::map<int, Lingering> lingering_;  // by descriptor of cgroup.events
+  std::vector<Reaped> reaped_;          // ended, not yet known as one of ours
   std::deque<std::string> queue_;       // messages that the socket had no room for
 };
 

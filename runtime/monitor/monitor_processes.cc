@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 
@@ -99,7 +100,10 @@ void Monitor::StartContainer(const MessageReader& message, std::vector<UniqueFd>
     return ReplyError(request, made.error());
   }
   Container& added = *containers_.emplace(id, std::move(container)).first->second;
-  (void)loop_.Add(added.child.report(), EPOLLIN, [this, &added](uint32_t) { OnContainerReport(added); });
+  (void)loop_.Add(added.child.report(), EPOLLIN, [this, &added](uint32_t) {
+    OnContainerReport(added);
+    SettleReaped();
+  });
   for (size_t stream = 0; stream < 2; ++stream) {
     (void)loop_.Add(added.child.output(stream), EPOLLIN,
                     [this, &added, stream](uint32_t) { OnContainerOutput(added, stream); });
@@ -162,7 +166,10 @@ void Monitor::StartExec(const MessageReader& message, std::vector<UniqueFd> fds)
     return ReplyError(request, made.error());
   }
   Exec& added = *execs_.emplace(exec->id, std::move(exec)).first->second;
-  (void)loop_.Add(added.child.report(), EPOLLIN, [this, &added](uint32_t) { OnExecReport(added); });
+  (void)loop_.Add(added.child.report(), EPOLLIN, [this, &added](uint32_t) {
+    OnExecReport(added);
+    SettleReaped();
+  });
   if (queue_.empty()) {
     for (size_t stream = 0; stream < 2; ++stream) {
       (void)loop_.Add(added.child.output(stream), EPOLLIN,
@@ -229,36 +236,55 @@ void Monitor::OnChildSignal() {
   signalfd_siginfo ignored;
   while (::read(signals_.get(), &ignored, sizeof ignored) == sizeof ignored) {
   }
-  // As subreaper and parent we may get any pid; one we do not know is an orphan of the pod.
   for (;;) {
     int status = 0;
     const pid_t pid = ::waitpid(-1, &status, WNOHANG);
     if (pid <= 0) break;
-    OnReaped(pid, status);
+    reaped_.push_back({pid, status});
   }
+  SettleReaped();
   StopIfEmpty();
 }
 
-void Monitor::OnReaped(pid_t pid, int status) {
+// As subreaper and parent we may get any pid. One that is unknown is an orphan of the pod, or a second stage that was
+// faster than the word of it from the first: those wait in `reaped_` while a start is under way.
+void Monitor::SettleReaped() {
+  for (bool settled = true; settled;) {
+    settled = std::erase_if(reaped_, [this](const Reaped& one) { return OnReaped(one.pid, one.status); }) > 0;
+  }
+  if (!IsStarting()) reaped_.clear();
+}
+
+bool Monitor::IsStarting() const {
+  const auto starting = [](const auto& entry) { return entry.second->child.state() == Child::State::kStarting; };
+  return std::ranges::any_of(containers_, starting) || std::ranges::any_of(execs_, starting);
+}
+
+// False if it is none of ours, as far as we know.
+bool Monitor::OnReaped(pid_t pid, int status) {
   if (pause_made_ && pause_.pid() == pid) {
     OnPauseReport();
     pause_.SetExited(ExitCodeOf(status));
-    return OnPauseExit();
+    OnPauseExit();
+    return true;
   }
   for (auto& [id, container] : containers_) {
     if (container->child.pid() != pid) continue;
     OnContainerReport(*container);  // a first stage ends here: the child is another process now
-    if (container->child.pid() != pid) return;
+    if (container->child.pid() != pid) return true;
     container->child.SetExited(ExitCodeOf(status));
-    return OnContainerExit(*container);
+    OnContainerExit(*container);
+    return true;
   }
   for (auto& [id, exec] : execs_) {
     if (exec->child.pid() != pid) continue;
     OnExecReport(*exec);
-    if (exec->child.pid() != pid) return;
+    if (exec->child.pid() != pid) return true;
     exec->child.SetExited(ExitCodeOf(status));
-    return OnExecExit(*exec);
+    OnExecExit(*exec);
+    return true;
   }
+  return false;
 }
 
 void Monitor::OnPauseExit() {

@@ -61,6 +61,9 @@ Program::Program(const std::string& directory, std::vector<std::string> argument
   options.arguments = std::move(arguments);
   options.environment = std::move(given.environment);
   options.environment.emplace_back("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+    if (const char* value = std::getenv(name)) options.environment.push_back(std::string(name) + "=" + value);
+  }
   options.fds = {{in->get(), 0}, {out->get(), 1}, {err->get(), 2}};
   auto spawned = Spawn(options);
   EXPECT_OK(spawned);
