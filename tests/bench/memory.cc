@@ -21,7 +21,8 @@ bool NameMatches(const std::string& process, const std::regex& pattern) {
   const std::string arguments = ReadAll(process + "/cmdline");
   std::string comm = ReadAll(process + "/comm");
   if (!comm.empty()) comm.pop_back();
-  return std::regex_match(LastPart(arguments.c_str()), pattern) || std::regex_match(comm, pattern);
+  return std::regex_match(LastPart(arguments.substr(0, arguments.find('\0'))), pattern) ||
+         std::regex_match(comm, pattern);
 }
 
 void AddProcess(const std::string& process, Memory& sum) {

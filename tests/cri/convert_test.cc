@@ -12,7 +12,6 @@ namespace fermata::cri {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 using testing::Pair;
 using testing::UnorderedElementsAre;
 

@@ -121,7 +121,7 @@ class LinksTest : public BadImageTest {
     config.set_working_dir(target);
     config.add_mounts()->set_host_path(daemon() / "source");
     config.mutable_mounts(0)->set_container_path(target);
-    const std::string out = cri().RunToEnd(pod, config).out;
+    std::string out = cri().RunToEnd(pod, config).out;
     EXPECT_TRUE(Ok(cri().RemovePod(pod)));
     v1::RemoveImageRequest request;
     v1::RemoveImageResponse response;

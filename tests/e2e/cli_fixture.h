@@ -24,7 +24,7 @@ class CliTest : public DaemonTest {
   }
 
   Program Begin(std::vector<std::string> arguments, const std::string& input = "") {
-    arguments.insert(arguments.begin(), FERMATA_BIN_DIR "/fermata");
+    arguments.insert(arguments.begin(), BuiltProgram("fermata"));
     return {directory_.path(),
             std::move(arguments),
             {.input = input, .environment = {"FERMATA_SOCKET=" + daemon().socket()}}};
@@ -61,7 +61,7 @@ class CliTest : public DaemonTest {
   }
   // Writes it to a file; gives its path.
   std::string Yaml(const std::string& text) {
-    const std::string path = directory_ / "pod.yaml";
+    std::string path = directory_ / "pod.yaml";
     WriteText(path, text);
     return path;
   }

@@ -88,7 +88,7 @@ grpc::Status Cri::TryRunPod(const v1::PodSandboxConfig& config, std::string* id,
   v1::RunPodSandboxResponse response;
   *request.mutable_config() = config;
   request.set_runtime_handler(handler);
-  const grpc::Status status = Call(*daemon_.runtime, &Stub::RunPodSandbox, request, &response);
+  grpc::Status status = Call(*daemon_.runtime, &Stub::RunPodSandbox, request, &response);
   if (id != nullptr) *id = response.pod_sandbox_id();
   return status;
 }
@@ -139,7 +139,7 @@ grpc::Status Cri::TryCreate(const std::string& pod, const v1::ContainerConfig& c
   v1::CreateContainerResponse response;
   request.set_pod_sandbox_id(pod);
   *request.mutable_config() = config;
-  const grpc::Status status = Call(*daemon_.runtime, &Stub::CreateContainer, request, &response);
+  grpc::Status status = Call(*daemon_.runtime, &Stub::CreateContainer, request, &response);
   if (id != nullptr) *id = response.container_id();
   return status;
 }

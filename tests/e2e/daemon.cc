@@ -101,7 +101,7 @@ Daemon::~Daemon() {
 }
 
 std::vector<std::string> Daemon::CommandLine() const {
-  return {FERMATA_BIN_DIR "/fermatad",
+  return {BuiltProgram("fermatad"),
           "--config",
           base_ + "/config.toml",
           "--socket",

@@ -25,6 +25,9 @@ namespace fv1 = ::fermata::v1;
 
 std::chrono::milliseconds Scaled(std::chrono::milliseconds time);
 
+// The path of one of the programs that this build has made.
+inline std::string BuiltProgram(const std::string& name) { return std::string(FERMATA_BIN_DIR "/") + name; }
+
 // Asks every 5 ms until `done`; false when `limit` (scaled) is over.
 bool WaitUntil(const std::function<bool()>& done, std::chrono::milliseconds limit = std::chrono::seconds(20));
 

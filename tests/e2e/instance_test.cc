@@ -17,7 +17,7 @@ class InstanceTest : public ::testing::Test {
   // What fermatad says of a configuration file with this text.
   ProgramResult RunWith(const std::string& config) {
     WriteText(directory_ / "bad.toml", config);
-    Program program(directory_.path(), {FERMATA_BIN_DIR "/fermatad", "--config", directory_ / "bad.toml", "--data-dir",
+    Program program(directory_.path(), {BuiltProgram("fermatad"), "--config", directory_ / "bad.toml", "--data-dir",
                                         directory_ / "data", "--run-dir", directory_ / "run"});
     return program.Wait();
   }

@@ -21,7 +21,6 @@ namespace fermata {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 constexpr size_t kMaxLines = 500;

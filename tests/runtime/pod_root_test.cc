@@ -8,8 +8,6 @@
 namespace fermata::testing {
 namespace {
 
-using ::testing::Test;
-
 TEST_F(PodTest, ContainerRunsAndItsOutputAndExitCodeArrive) {
   StartPause();
   const std::string output = Output("c1", Launch({"sh", "-c", "echo hello; echo to-stderr >&2; exit 3"}));

@@ -33,7 +33,7 @@ TEST(SpecTest, WhatIsReadIsWrittenAndReadAgain) {
 }
 
 TEST(SpecTest, WhatIsNotHonouredIsRefusedByItsPath) {
-  const auto refused = [](std::string from, const std::string& to, const std::string& text) {
+  const auto refused = [](const std::string& from, const std::string& to, const std::string& text) {
     std::string json = kSmall;
     json.replace(json.find(from), from.size(), to);
     const auto spec = SpecFromJson(json);

@@ -80,7 +80,7 @@ class EngineTest : public ::testing::Test {
   }
   ContainerPtr WaitExited(const ContainerId& id) {
     for (int tries = 0; tries < 2000; ++tries) {
-      const ContainerPtr container = engine_->store->Find(id);
+      ContainerPtr container = engine_->store->Find(id);
       if (container == nullptr || container->state == ContainerState::kExited) return container;
       ::usleep(5000);
     }
