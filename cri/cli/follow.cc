@@ -39,6 +39,7 @@ void LogPrinter::Print(const fv1::LogRecord& record) {
 
 Result<> FollowLogs(const Client& client, fv1::LogsRequest request, LogPrinter& printer) {
   std::map<std::string, fv1::LogPosition> positions;  // by container
+  for (const fv1::LogPosition& position : request.resume()) positions[position.container()] = position;
   for (;;) {
     grpc::ClientContext context;
     const auto reader = client.pods->Logs(&context, request);

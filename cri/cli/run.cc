@@ -53,10 +53,14 @@ class ForegroundRun {
   bool Wait() {
     std::vector<std::thread> threads;
     for (const fv1::PodStatus& pod : applied_.pods()) {
-      threads.emplace_back([this, id = pod.id()] {
-        fv1::LogsRequest request;
-        request.set_pod(id);
-        request.set_follow(true);
+      fv1::LogsRequest request;
+      request.set_pod(pod.id());
+      request.set_follow(true);
+      // From the first start on: a container may have been started again before we come to reading.
+      for (const fv1::ContainerStatus& container : pod.containers()) {
+        request.add_resume()->set_container(container.name());
+      }
+      threads.emplace_back([this, request] {
         if (auto followed = FollowLogs(client_, request, printer_); !followed) {
           std::cerr << "fermata: " << followed.error().message() << "\n";
         }

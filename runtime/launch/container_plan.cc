@@ -7,6 +7,7 @@
 
 #include "runtime/launch/identity.h"
 #include "runtime/launch/mounts.h"
+#include "runtime/launch/scheduling.h"
 
 namespace fermata::runtime {
 namespace {
@@ -21,6 +22,27 @@ void AddJoin(PlanBuilder& plan, uint64_t namespaces, std::string_view label, int
 void SetPidNamespace(PlanBuilder& plan, PidNamespace pid, bool two_stages) {
   if (pid == PidNamespace::kOwn) plan.header().clone_flags |= CLONE_NEWPID;
   if (pid == PidNamespace::kJoin && !two_stages) plan.header().join_pid_namespace = 1;
+}
+
+constexpr uint32_t kNanoseconds = 1'000'000'000;
+
+// The process is in it from its execve on.
+Result<> AddTimeNamespace(PlanBuilder& plan, const Linux& settings) {
+  const bool wanted = std::ranges::any_of(
+      settings.namespaces, [](const Namespace& entry) { return entry.type == "time" && entry.path.empty(); });
+  if (!wanted && settings.time_offsets.empty()) return {};
+  if (!wanted) return Error::Make(ErrorCode::kInvalidArgument, "timeOffsets need a new time namespace");
+  plan.Add(Op::kUnshare, "make time namespace").a = CLONE_NEWTIME;
+  std::string text;
+  for (const auto& [clock, offset] : settings.time_offsets) {
+    if ((clock != "monotonic" && clock != "boottime") || offset.nanoseconds >= kNanoseconds) {
+      return Error::Make(ErrorCode::kInvalidArgument, "timeOffsets: ", clock, ": only monotonic and boottime, with ",
+                         "less than a second of nanoseconds");
+    }
+    text += clock + ' ' + std::to_string(offset.seconds) + ' ' + std::to_string(offset.nanoseconds) + '\n';
+  }
+  if (!text.empty()) plan.Add(Op::kTimeOffsets, "set time offsets").text = plan.Text(text);
+  return {};
 }
 
 struct TemplateMount {
@@ -112,10 +134,12 @@ Result<LaunchPlan> PlanContainer(const ContainerLaunch& launch) {
   SetPidNamespace(plan, launch.pid, launch.two_stages);
   const bool second_stage = launch.two_stages && launch.pid == PidNamespace::kJoin;
   RETURN_IF_ERROR(AddEarlySteps(plan, launch.spec.process));
+  RETURN_IF_ERROR(AddPersonality(plan, launch.spec.linux.personality));
   MountPlanner mounts(plan, launch);
   RETURN_IF_ERROR(mounts.OpenHostTrees());
   AddJoin(plan, launch.join_namespaces | CLONE_NEWNS, "join the pod's namespaces");
   plan.Add(Op::kUnshare, "make mount and cgroup namespace").a = CLONE_NEWNS | CLONE_NEWCGROUP;
+  RETURN_IF_ERROR(AddTimeNamespace(plan, launch.spec.linux));
   RETURN_IF_ERROR(mounts.AttachMounts());
   mounts.EnterRoot();
   if (second_stage) AddJoin(plan, CLONE_NEWPID, "join the pod's PID namespace", kPidSlot);
@@ -127,10 +151,14 @@ Result<LaunchPlan> PlanExec(const ExecLaunch& launch) {
   PlanBuilder plan;
   SetPidNamespace(plan, launch.pid, launch.two_stages);
   const bool second_stage = launch.two_stages && launch.pid != PidNamespace::kHost;
+  const CpuAffinity affinity = launch.process.exec_cpu_affinity.value_or(CpuAffinity{});
+  RETURN_IF_ERROR(AddCpuAffinity(plan, affinity.initial_cpus), "execCPUAffinity.initial");
   RETURN_IF_ERROR(AddEarlySteps(plan, launch.process));
+  RETURN_IF_ERROR(AddPersonality(plan, launch.personality));
   uint64_t namespaces = launch.join_namespaces | CLONE_NEWNS | CLONE_NEWCGROUP;
   if (second_stage) namespaces |= CLONE_NEWPID;
   AddJoin(plan, namespaces, "join the container's namespaces");
+  RETURN_IF_ERROR(AddCpuAffinity(plan, affinity.final_cpus), "execCPUAffinity.final");
   PlanStep& directory = plan.Add(Op::kChangeDirectory, "enter working directory " + launch.process.cwd);
   directory.text = plan.Text(launch.process.cwd);
   RETURN_IF_ERROR(AddIdentitySteps(plan, launch.process, launch.seccomp, second_stage));

@@ -57,6 +57,7 @@ struct ExecLaunch {
   uint64_t join_namespaces = 0;  // of the container, besides mount and cgroup
   PidNamespace pid = PidNamespace::kJoin;
   bool two_stages = false;
+  std::optional<Personality> personality;  // the container's
   SeccompFilter seccomp;
 };
 Result<LaunchPlan> PlanExec(const ExecLaunch& launch);

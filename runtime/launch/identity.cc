@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 
+#include "runtime/launch/scheduling.h"
+
 namespace fermata::runtime {
 namespace {
 
@@ -109,8 +111,17 @@ Result<CapabilityMasks> Masks(const Capabilities& sets) {
 
 void AddSeccomp(PlanBuilder& plan, const SeccompFilter& filter) {
   PlanStep& step = plan.Add(Op::kSeccomp, "load seccomp filter");
-  step.text = plan.Array(filter->data(), filter->size() * sizeof(uint64_t));
-  step.a = filter->size();
+  step.text = plan.Array(filter->instructions.data(), filter->instructions.size() * sizeof(sock_filter));
+  step.a = filter->instructions.size();
+  step.b = filter->flags;
+}
+
+// Takes effect at execve; set while we may still mount a procfs for it.
+void AddLabel(PlanBuilder& plan, SecurityModule module, const std::string& what, const std::string& label) {
+  if (label.empty()) return;
+  PlanStep& step = plan.Add(Op::kSecurityLabel, "set " + what + " " + label);
+  step.text = plan.Text(label);
+  step.a = module;
 }
 
 Result<> CheckProgram(const Process& process) {
@@ -145,7 +156,8 @@ Result<> AddEarlySteps(PlanBuilder& plan, const Process& process) {
   PlanStep& oom = plan.Add(Op::kOomScoreAdj, "set oom_score_adj");
   oom.text = plan.Text(std::to_string(process.oom_score_adj.value_or(0)));
   oom.flags = kPermissionOk;  // lowering needs CAP_SYS_RESOURCE; as far as permitted
-  return AddRlimits(plan, process.rlimits);
+  RETURN_IF_ERROR(AddRlimits(plan, process.rlimits));
+  return AddScheduling(plan, process);
 }
 
 Result<> AddIdentitySteps(PlanBuilder& plan, const Process& process, const SeccompFilter& seccomp, bool two_stages) {
@@ -153,6 +165,8 @@ Result<> AddIdentitySteps(PlanBuilder& plan, const Process& process, const Secco
   PlanStep& owner = plan.Add(Op::kStdioOwner, "give standard streams to the user");
   owner.a = process.user.uid;
   owner.b = process.user.gid;
+  AddLabel(plan, kAppArmor, "AppArmor profile", process.apparmor_profile);
+  AddLabel(plan, kSelinux, "SELinux label", process.selinux_label);
   plan.Add(Op::kBoundingSet, "set bounding set").a = masks.bounding;
   AddIds(plan, process.user);
   const bool keep_admin = seccomp != nullptr && !process.no_new_privileges;

@@ -16,40 +16,6 @@ namespace {
 constexpr uint64_t kOpenTreeClone = 1;
 constexpr uint64_t kAtRecursive = 0x8000;
 
-struct Flag {
-  std::string_view name;
-  uint64_t set;
-  bool clear = false;
-  bool recursive = false;
-};
-constexpr std::array kFlags = {Flag{"ro", MOUNT_ATTR_RDONLY},
-                               Flag{"rw", MOUNT_ATTR_RDONLY, true},
-                               Flag{"nosuid", MOUNT_ATTR_NOSUID},
-                               Flag{"suid", MOUNT_ATTR_NOSUID, true},
-                               Flag{"nodev", MOUNT_ATTR_NODEV},
-                               Flag{"dev", MOUNT_ATTR_NODEV, true},
-                               Flag{"noexec", MOUNT_ATTR_NOEXEC},
-                               Flag{"exec", MOUNT_ATTR_NOEXEC, true},
-                               Flag{"noatime", MOUNT_ATTR_NOATIME},
-                               Flag{"strictatime", MOUNT_ATTR_STRICTATIME},
-                               Flag{"nodiratime", MOUNT_ATTR_NODIRATIME},
-                               Flag{"diratime", MOUNT_ATTR_NODIRATIME, true},
-                               Flag{"relatime", 0},
-                               Flag{"defaults", 0},
-                               Flag{"async", 0},
-                               Flag{"bind", 0},
-                               Flag{"rro", MOUNT_ATTR_RDONLY, false, true}};
-
-struct Propagation {
-  std::string_view name;
-  uint64_t flag;
-};
-constexpr std::array kPropagations = {
-    Propagation{"private", MS_PRIVATE},       Propagation{"rprivate", MS_PRIVATE},
-    Propagation{"slave", MS_SLAVE},           Propagation{"rslave", MS_SLAVE},
-    Propagation{"shared", MS_SHARED},         Propagation{"rshared", MS_SHARED},
-    Propagation{"unbindable", MS_UNBINDABLE}, Propagation{"runbindable", MS_UNBINDABLE}};
-
 struct DefaultDevice {
   const char* name;
   unsigned major, minor;
@@ -75,32 +41,6 @@ bool IsPodShm(const ContainerLaunch& launch, const Mount& mount) {
 }
 
 }  // namespace
-
-Result<MountOptions> ParseMountOptions(const std::vector<std::string>& options) {
-  MountOptions parsed;
-  for (const std::string& option : options) {
-    if (const auto* flag = std::find_if(kFlags.begin(), kFlags.end(), [&](const Flag& f) { return f.name == option; });
-        flag != kFlags.end()) {
-      parsed.attributes = flag->clear ? parsed.attributes & ~flag->set : parsed.attributes | flag->set;
-      parsed.recursive_attributes = parsed.recursive_attributes || flag->recursive;
-      continue;
-    }
-    const auto* propagation = std::find_if(kPropagations.begin(), kPropagations.end(),
-                                           [&](const Propagation& p) { return p.name == option; });
-    if (propagation != kPropagations.end()) {
-      parsed.propagation = propagation->flag;
-    } else if (option == "rbind") {
-      parsed.recursive_bind = true;
-    } else {
-      const size_t equals = option.find('=');
-      if (option.empty() || option.find(',') != std::string::npos) {
-        return Error::Make(ErrorCode::kInvalidArgument, "mount option \"", option, "\" is not valid");
-      }
-      parsed.data.emplace_back(option.substr(0, equals), equals == std::string::npos ? "" : option.substr(equals + 1));
-    }
-  }
-  return parsed;
-}
 
 void MountPlanner::OpenOverlay() {
   const OverlayRootfs& overlay = *launch_.overlay;
@@ -134,8 +74,27 @@ void MountPlanner::OpenBindRootfs() {
   detach.flags = kRecursive;
 }
 
+// Of a clone or of a new mount: what concerns it alone, then what concerns all below it too.
+void MountPlanner::AddAttributes(int16_t mount, const MountOptions& options, const std::string& destination) {
+  const auto add = [&](uint64_t set, uint64_t clear, uint16_t flags) {
+    if ((set | clear) == 0) return;
+    PlanStep& step = plan_.Add(Op::kSetAttributes, "set attributes of " + destination);
+    step.fd = mount;
+    step.a = set;
+    step.b = clear;
+    step.flags = flags;
+  };
+  const bool sets_atime = (options.attributes & MOUNT_ATTR__ATIME) != 0;
+  add(options.attributes, sets_atime ? uint64_t{MOUNT_ATTR__ATIME} : uint64_t{0}, 0);
+  add(options.recursive_set, options.recursive_clear, kRecursive);
+}
+
 Result<> MountPlanner::OpenBind(const Mount& mount, size_t index) {
   ASSIGN_OR_RETURN(const MountOptions options, ParseMountOptions(mount.options), "mount on ", mount.destination);
+  if (!options.data.empty()) {
+    return Error::Make(ErrorCode::kInvalidArgument, "mount on ", mount.destination, ": option ",
+                       options.data.front().first, " has no meaning for a bind mount");
+  }
   const int16_t source = sources_[index] = plan_.Slot();
   PlanStep& open = plan_.Add(Op::kOpenTree, "open " + mount.source + " for " + mount.destination);
   open.text = plan_.Text(mount.source);
@@ -148,14 +107,7 @@ Result<> MountPlanner::OpenBind(const Mount& mount, size_t index) {
     step.c = options.propagation == 0 ? uint64_t{MS_PRIVATE} : options.propagation;
     step.flags = kRecursive;
   }
-  if (options.attributes != 0) {
-    PlanStep& step = plan_.Add(Op::kSetAttributes, "set attributes of " + mount.destination);
-    step.fd = source;
-    step.a = options.attributes;
-    const bool sets_atime = (options.attributes & (MOUNT_ATTR_NOATIME | MOUNT_ATTR_STRICTATIME)) != 0;
-    step.b = sets_atime ? uint64_t{MOUNT_ATTR__ATIME} : uint64_t{0};
-    step.flags = options.recursive_attributes ? kRecursive : 0;
-  }
+  AddAttributes(source, options, mount.destination);
   return {};
 }
 
@@ -193,7 +145,7 @@ int16_t MountPlanner::NewFilesystem(const std::string& type, const std::string& 
   PlanStep& create = plan_.Add(Op::kFsMount, label);
   create.fd = context;
   create.out = mount;
-  create.a = options.attributes;
+  create.a = (options.attributes & ~options.recursive_clear) | options.recursive_set;
   return mount;
 }
 

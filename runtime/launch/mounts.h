@@ -7,18 +7,9 @@
 
 #include "runtime/base/result.h"
 #include "runtime/launch/container_plan.h"
+#include "runtime/launch/mount_options.h"
 
 namespace fermata::runtime {
-
-// OCI mount options, taken apart.
-struct MountOptions {
-  uint64_t attributes = 0;   // MOUNT_ATTR_*
-  uint64_t propagation = 0;  // MS_PRIVATE, MS_SLAVE, MS_SHARED or 0
-  bool recursive_bind = false;
-  bool recursive_attributes = false;                      // rro
-  std::vector<std::pair<std::string, std::string>> data;  // for the file system; an empty value is a flag
-};
-Result<MountOptions> ParseMountOptions(const std::vector<std::string>& options);
 
 // Steps in three parts, because host paths have to be opened before a namespace is joined.
 class MountPlanner {
@@ -32,6 +23,7 @@ class MountPlanner {
  private:
   void OpenOverlay();
   void OpenBindRootfs();
+  void AddAttributes(int16_t mount, const MountOptions& options, const std::string& destination);
   Result<> OpenBind(const Mount& mount, size_t index);
   Result<> AttachMount(const Mount& mount, size_t index);
   int16_t NewFilesystem(const std::string& type, const std::string& source, const MountOptions& options,

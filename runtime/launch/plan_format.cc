@@ -33,14 +33,67 @@ struct Bytes {
 
 bool SlotInRange(int16_t slot) { return slot >= kNoSlot && slot < kMaxSlots; }
 
+constexpr unsigned kFd = 1, kFd2 = 2, kOut = 4, kText = 8, kText2 = 16;
+
+// The fields that the child uses without asking whether they are there.
+unsigned NeededFields(Op op) {
+  switch (op) {
+    case Op::kOpenTree:
+    case Op::kFsOpen:
+      return kText | kOut;
+    case Op::kSetAttributes:
+    case Op::kMoveMount:
+    case Op::kPivotRoot:
+    case Op::kClose:
+    case Op::kSetns:
+      return kFd;
+    case Op::kFsConfig:
+    case Op::kMakeDirectory:
+    case Op::kMakeNode:
+    case Op::kReadonlyPath:
+      return kFd | kText;
+    case Op::kFsMount:
+      return kFd | kOut;
+    case Op::kOpenTarget:
+      return kFd | kText | kOut;
+    case Op::kMakeSymlink:
+    case Op::kSysctl:
+      return kFd | kText | kText2;
+    case Op::kMaskPath:
+      return kFd | kFd2 | kOut | kText;
+    case Op::kChangeDirectory:
+    case Op::kChangeDirectoryHost:
+    case Op::kOomScoreAdj:
+    case Op::kHostname:
+    case Op::kSecurityLabel:
+    case Op::kTimeOffsets:
+      return kText;
+    default:
+      return 0;
+  }
+}
+
+bool HasNeededFields(const PlanStep& step) {
+  const unsigned present = (step.fd == kNoSlot ? 0U : kFd) | (step.fd2 == kNoSlot ? 0U : kFd2) |
+                           (step.out == kNoSlot ? 0U : kOut) | (step.text == kNoText ? 0U : kText) |
+                           (step.text2 == kNoText ? 0U : kText2);
+  const unsigned needed = NeededFields(step.op);
+  return (present & needed) == needed;
+}
+
 bool ValidStep(const PlanStep& step, const Bytes& bytes) {
   if (!SlotInRange(step.fd) || !SlotInRange(step.fd2) || !SlotInRange(step.out)) return false;
+  if (!HasNeededFields(step)) return false;
   if (!bytes.HasText(step.label) || !bytes.HasText(step.text2)) return false;
   switch (step.op) {
     case Op::kGroups:
       return bytes.HasArray(step.text, step.a, sizeof(uint32_t));
     case Op::kSeccomp:
       return step.a <= 0xffff && bytes.HasArray(step.text, step.a, kFilterInstructionBytes);
+    case Op::kScheduler:
+      return bytes.HasArray(step.text, 1, sizeof(SchedulerAttributes));
+    case Op::kCpuAffinity:
+      return bytes.HasArray(step.text, step.a, sizeof(uint64_t));
     default:
       return bytes.HasText(step.text);
   }

@@ -56,9 +56,15 @@ enum class Op : uint16_t {
   kCapabilities = 45,  // a = effective, b = permitted, c = inheritable
   kAmbientSet = 46,    // raises what is in a
   kNoNewPrivileges = 47,
-  kSeccomp = 48,     // text = sock_filter[a], b = flags of seccomp(2)
-  kStage = 49,       // goes on in a sibling: clone(CLONE_PARENT); what follows has only what is left
-  kStdioOwner = 50,  // fchown of the standard streams that are pipes: a = uid, b = gid
+  kSeccomp = 48,        // text = sock_filter[a], b = flags of seccomp(2)
+  kStage = 49,          // goes on in a sibling: clone(CLONE_PARENT); what follows has only what is left
+  kStdioOwner = 50,     // fchown of the standard streams that are pipes: a = uid, b = gid
+  kScheduler = 51,      // text = SchedulerAttributes
+  kIoPriority = 52,     // a = ioprio_set's value
+  kCpuAffinity = 53,    // text = uint64_t[a], a bit a CPU
+  kPersonality = 54,    // a
+  kSecurityLabel = 55,  // text = label of the next execve; a = SecurityModule
+  kTimeOffsets = 56,    // text, as /proc/self/timens_offsets takes it
 };
 
 enum StepFlag : uint16_t {
@@ -69,6 +75,21 @@ enum StepFlag : uint16_t {
 
 // kTargetLikeSource: as the descriptor fd2 is.
 enum TargetKind : uint64_t { kTargetDirectory = 0, kTargetFile = 1, kTargetLikeSource = 2 };
+
+enum SecurityModule : uint64_t { kAppArmor = 0, kSelinux = 1 };
+
+// sched_setattr(2) takes this form, struct sched_attr of Linux 3.14, for ever.
+struct SchedulerAttributes {
+  uint32_t size = sizeof(SchedulerAttributes);
+  uint32_t policy = 0;
+  uint64_t flags = 0;
+  int32_t nice = 0;
+  uint32_t priority = 0;
+  uint64_t runtime = 0;
+  uint64_t deadline = 0;
+  uint64_t period = 0;
+};
+static_assert(sizeof(SchedulerAttributes) == 48);
 
 inline constexpr int16_t kNoSlot = -1;
 inline constexpr int16_t kJoinSlot = 0;  // pidfd of the process whose namespaces are joined

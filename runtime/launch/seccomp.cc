@@ -1,5 +1,6 @@
 #include "runtime/launch/seccomp.h"
 
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -57,6 +58,21 @@ Result<scmp_compare> OperatorOf(const std::string& name) {
   return found->second;
 }
 
+// SECCOMP_FILTER_FLAG_TSYNC changes nothing: the process has one thread when the filter is loaded.
+Result<uint64_t> FlagsOf(const std::vector<std::string>& names) {
+  uint64_t flags = 0;
+  for (const std::string& name : names) {
+    if (name == "SECCOMP_FILTER_FLAG_LOG") {
+      flags |= SECCOMP_FILTER_FLAG_LOG;
+    } else if (name == "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
+      flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    } else if (name != "SECCOMP_FILTER_FLAG_TSYNC") {
+      return Invalid("flag", name);
+    }
+  }
+  return flags;
+}
+
 Result<> AddArchitectures(scmp_filter_ctx context, const std::vector<std::string>& names) {
   constexpr std::string_view kPrefix = "SCMP_ARCH_";
   for (const std::string& name : names) {
@@ -111,6 +127,7 @@ Result<std::vector<sock_filter>> Export(scmp_filter_ctx context) {
 std::string KeyOf(const Seccomp& profile) {
   std::string key = profile.default_action + '\n' + std::to_string(profile.default_errno_ret.value_or(EPERM)) + '\n';
   for (const std::string& name : profile.architectures) key += name + ' ';
+  for (const std::string& name : profile.flags) key += name + ' ';
   for (const SeccompRule& rule : profile.rules) {
     key += '\n' + rule.action + ' ' + std::to_string(rule.errno_ret.value_or(EPERM));
     for (const std::string& name : rule.names) key += ' ' + name;
@@ -139,12 +156,13 @@ Result<std::vector<sock_filter>> ListSeccomp(const Seccomp& profile) {
 
 Result<SeccompFilter> CompileSeccomp(const Seccomp& profile) {
   ASSIGN_OR_RETURN(const std::vector<sock_filter> listed, ListSeccomp(profile));
-  auto filter = std::make_shared<const std::vector<sock_filter>>(CompactFilter(listed));
-  if (filter->empty() || filter->size() > BPF_MAXINSNS) {
-    return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: compiles to ", std::to_string(filter->size()),
+  SeccompProgram program{CompactFilter(listed), 0};
+  ASSIGN_OR_RETURN(program.flags, FlagsOf(profile.flags));
+  if (const size_t size = program.instructions.size(); size == 0 || size > BPF_MAXINSNS) {
+    return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: compiles to ", std::to_string(size),
                        " instructions, the kernel takes 1 to ", std::to_string(BPF_MAXINSNS));
   }
-  return filter;
+  return std::make_shared<const SeccompProgram>(std::move(program));
 }
 
 Result<SeccompFilter> SeccompCache::Get(const Seccomp& profile) {

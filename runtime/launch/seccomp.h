@@ -16,7 +16,11 @@
 namespace fermata::runtime {
 
 // A finished filter. Immutable, shared.
-using SeccompFilter = std::shared_ptr<const std::vector<sock_filter>>;
+struct SeccompProgram {
+  std::vector<sock_filter> instructions;
+  uint64_t flags = 0;  // SECCOMP_FILTER_FLAG_* of seccomp(2)
+};
+using SeccompFilter = std::shared_ptr<const SeccompProgram>;
 
 // kInvalidArgument for an unknown action, operator or architecture, or when libseccomp refuses the
 // profile; a system call that this machine does not know is left out, as other runtimes do.

@@ -31,6 +31,32 @@ struct User {
   bool operator==(const User&) const = default;
 };
 
+struct Scheduler {
+  std::string policy;  // SCHED_OTHER, SCHED_FIFO, ...
+  int32_t nice = 0;
+  int32_t priority = 0;
+  std::vector<std::string> flags;                  // SCHED_FLAG_RESET_ON_FORK, ...
+  uint64_t runtime = 0, deadline = 0, period = 0;  // nanoseconds, of SCHED_DEADLINE
+  bool operator==(const Scheduler&) const = default;
+};
+
+struct IoPriority {
+  std::string io_class;  // IOPRIO_CLASS_RT, IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE
+  int32_t priority = 0;  // 0 (first) to 7
+  bool operator==(const IoPriority&) const = default;
+};
+
+struct CpuAffinity {         // lists of CPUs ("0-3,7"); empty: as it is
+  std::string initial_cpus;  // while the process enters the container
+  std::string final_cpus;    // of the program
+  bool operator==(const CpuAffinity&) const = default;
+};
+
+struct Personality {
+  std::string domain;  // LINUX, LINUX32
+  bool operator==(const Personality&) const = default;
+};
+
 struct Process {
   bool terminal = false;
   User user;
@@ -41,6 +67,11 @@ struct Process {
   std::vector<Rlimit> rlimits;
   bool no_new_privileges = false;
   std::optional<int> oom_score_adj;
+  std::optional<Scheduler> scheduler;
+  std::optional<IoPriority> io_priority;
+  std::optional<CpuAffinity> exec_cpu_affinity;  // of an exec only
+  std::string apparmor_profile;                  // empty: as the runtime's own
+  std::string selinux_label;
   bool operator==(const Process&) const = default;
 };
 
@@ -89,8 +120,15 @@ struct Seccomp {
   std::string default_action;
   std::optional<uint32_t> default_errno_ret;
   std::vector<std::string> architectures;  // SCMP_ARCH_X86_64, ...; empty: the machine's own
+  std::vector<std::string> flags;          // SECCOMP_FILTER_FLAG_LOG, ...
   std::vector<SeccompRule> rules;
   bool operator==(const Seccomp&) const = default;
+};
+
+struct TimeOffset {
+  int64_t seconds = 0;
+  uint32_t nanoseconds = 0;
+  bool operator==(const TimeOffset&) const = default;
 };
 
 struct Linux {
@@ -100,6 +138,8 @@ struct Linux {
   std::string cgroups_path;
   std::string rootfs_propagation;  // private, slave, shared, unbindable; empty: private
   std::optional<Seccomp> seccomp;
+  std::optional<Personality> personality;
+  std::map<std::string, TimeOffset> time_offsets;  // of "monotonic" and "boottime", for a new time namespace
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
   bool operator==(const Linux&) const = default;

@@ -46,13 +46,29 @@ Capabilities ReadCapabilities(const Json& json) {
           Get<Strings>(json, "permitted"), Get<Strings>(json, "ambient")};
 }
 
-Result<Process> ReadProcess(const Json& json) {
-  RETURN_IF_ERROR(OnlyKnown(json, "process",
-                            {"terminal", "consoleSize", "user", "args", "env", "cwd", "capabilities", "rlimits",
-                             "noNewPrivileges", "oomScoreAdj", "apparmorProfile", "selinuxLabel"}));
-  for (const char* label : {"apparmorProfile", "selinuxLabel"}) {
-    if (!Get<std::string>(json, label).empty()) return Invalid(std::string("process.") + label, "is not supported");
+void ReadScheduling(const Json& json, Process& process) {
+  if (const Json& scheduler = Child(json, "scheduler"); !scheduler.empty()) {
+    process.scheduler = {scheduler.at("policy"),
+                         Get<int32_t>(scheduler, "nice"),
+                         Get<int32_t>(scheduler, "priority"),
+                         Get<Strings>(scheduler, "flags"),
+                         Get<uint64_t>(scheduler, "runtime"),
+                         Get<uint64_t>(scheduler, "deadline"),
+                         Get<uint64_t>(scheduler, "period")};
   }
+  if (const Json& priority = Child(json, "ioPriority"); !priority.empty()) {
+    process.io_priority = {priority.at("class"), Get<int32_t>(priority, "priority")};
+  }
+  if (const Json& affinity = Child(json, "execCPUAffinity"); !affinity.empty()) {
+    process.exec_cpu_affinity = {Get<std::string>(affinity, "initial"), Get<std::string>(affinity, "final")};
+  }
+}
+
+Result<Process> ReadProcess(const Json& json) {
+  RETURN_IF_ERROR(
+      OnlyKnown(json, "process",
+                {"terminal", "consoleSize", "user", "args", "env", "cwd", "capabilities", "rlimits", "noNewPrivileges",
+                 "oomScoreAdj", "apparmorProfile", "selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity"}));
   Process process;
   process.terminal = Get<bool>(json, "terminal");
   const Json& user = Child(json, "user");
@@ -67,6 +83,9 @@ Result<Process> ReadProcess(const Json& json) {
   }
   process.no_new_privileges = Get<bool>(json, "noNewPrivileges");
   process.oom_score_adj = GetOptional<int>(json, "oomScoreAdj");
+  process.apparmor_profile = Get<std::string>(json, "apparmorProfile");
+  process.selinux_label = Get<std::string>(json, "selinuxLabel");
+  ReadScheduling(json, process);
   if (process.args.empty()) return Invalid("process.args", "must not be empty");
   if (!process.cwd.starts_with('/')) return Invalid("process.cwd", "must be absolute");
   return process;
@@ -77,6 +96,7 @@ Seccomp ReadSeccomp(const Json& json) {
   seccomp.default_action = json.at("defaultAction");
   seccomp.default_errno_ret = GetOptional<uint32_t>(json, "defaultErrnoRet");
   seccomp.architectures = Get<Strings>(json, "architectures");
+  seccomp.flags = Get<Strings>(json, "flags");
   for (const Json& rule : Child(json, "syscalls")) {
     SeccompRule& added = seccomp.rules.emplace_back();
     added.names = rule.at("names").get<Strings>();
@@ -93,7 +113,7 @@ Seccomp ReadSeccomp(const Json& json) {
 Result<Linux> ReadLinux(const Json& json) {
   RETURN_IF_ERROR(OnlyKnown(json, "linux",
                             {"namespaces", "devices", "sysctl", "cgroupsPath", "rootfsPropagation", "seccomp",
-                             "maskedPaths", "readonlyPaths", "resources"}));
+                             "maskedPaths", "readonlyPaths", "resources", "personality", "timeOffsets"}));
   Linux result;
   for (const Json& entry : Child(json, "namespaces")) {
     result.namespaces.push_back({entry.at("type"), Get<std::string>(entry, "path")});
@@ -109,6 +129,13 @@ Result<Linux> ReadLinux(const Json& json) {
   result.cgroups_path = Get<std::string>(json, "cgroupsPath");
   result.rootfs_propagation = Get<std::string>(json, "rootfsPropagation");
   if (json.contains("seccomp")) result.seccomp = ReadSeccomp(json.at("seccomp"));
+  if (const Json& personality = Child(json, "personality"); !personality.empty()) {
+    if (!Get<Strings>(personality, "flags").empty()) return Invalid("linux.personality.flags", "must be empty");
+    result.personality = Personality{personality.at("domain")};
+  }
+  for (const auto& [clock, offset] : Child(json, "timeOffsets").items()) {
+    result.time_offsets[clock] = {Get<int64_t>(offset, "secs"), Get<uint32_t>(offset, "nanosecs")};
+  }
   result.masked_paths = Get<Strings>(json, "maskedPaths");
   result.readonly_paths = Get<Strings>(json, "readonlyPaths");
   return result;
@@ -141,6 +168,22 @@ Json CapabilitiesJson(const Capabilities& sets) {
           {"ambient", sets.ambient}};
 }
 
+void AddSchedulingJson(const Process& process, Json& json) {
+  if (process.scheduler) {
+    const Scheduler& scheduler = *process.scheduler;
+    json["scheduler"] = {{"policy", scheduler.policy}, {"nice", scheduler.nice},       {"priority", scheduler.priority},
+                         {"flags", scheduler.flags},   {"runtime", scheduler.runtime}, {"deadline", scheduler.deadline},
+                         {"period", scheduler.period}};
+  }
+  if (process.io_priority) {
+    json["ioPriority"] = {{"class", process.io_priority->io_class}, {"priority", process.io_priority->priority}};
+  }
+  if (process.exec_cpu_affinity) {
+    json["execCPUAffinity"] = {{"initial", process.exec_cpu_affinity->initial_cpus},
+                               {"final", process.exec_cpu_affinity->final_cpus}};
+  }
+}
+
 Json ProcessJson(const Process& process) {
   Json user = {{"uid", process.user.uid}, {"gid", process.user.gid}};
   if (process.user.umask) user["umask"] = *process.user.umask;
@@ -156,6 +199,9 @@ Json ProcessJson(const Process& process) {
     json["rlimits"].push_back({{"type", limit.type}, {"soft", limit.soft}, {"hard", limit.hard}});
   }
   if (process.oom_score_adj) json["oomScoreAdj"] = *process.oom_score_adj;
+  if (!process.apparmor_profile.empty()) json["apparmorProfile"] = process.apparmor_profile;
+  if (!process.selinux_label.empty()) json["selinuxLabel"] = process.selinux_label;
+  AddSchedulingJson(process, json);
   return json;
 }
 
@@ -163,6 +209,7 @@ Json SeccompJson(const Seccomp& seccomp) {
   Json json = {{"defaultAction", seccomp.default_action}, {"syscalls", Json::array()}};
   if (seccomp.default_errno_ret) json["defaultErrnoRet"] = *seccomp.default_errno_ret;
   if (!seccomp.architectures.empty()) json["architectures"] = seccomp.architectures;
+  if (!seccomp.flags.empty()) json["flags"] = seccomp.flags;
   for (const SeccompRule& rule : seccomp.rules) {
     Json entry = {{"names", rule.names}, {"action", rule.action}};
     if (rule.errno_ret) entry["errnoRet"] = *rule.errno_ret;
@@ -197,6 +244,10 @@ Json LinuxJson(const Linux& linux_part) {
   if (!linux_part.cgroups_path.empty()) json["cgroupsPath"] = linux_part.cgroups_path;
   if (!linux_part.rootfs_propagation.empty()) json["rootfsPropagation"] = linux_part.rootfs_propagation;
   if (linux_part.seccomp) json["seccomp"] = SeccompJson(*linux_part.seccomp);
+  if (linux_part.personality) json["personality"] = {{"domain", linux_part.personality->domain}};
+  for (const auto& [clock, offset] : linux_part.time_offsets) {
+    json["timeOffsets"][clock] = {{"secs", offset.seconds}, {"nanosecs", offset.nanoseconds}};
+  }
   if (!linux_part.masked_paths.empty()) json["maskedPaths"] = linux_part.masked_paths;
   if (!linux_part.readonly_paths.empty()) json["readonlyPaths"] = linux_part.readonly_paths;
   return json;

@@ -2,12 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mount.h>
 
 #include <cstring>
 
 #include "runtime/launch/container_plan.h"
 #include "runtime/launch/identity.h"
+#include "runtime/launch/mount_options.h"
 #include "runtime/launch/mounts.h"
+#include "runtime/launch/scheduling.h"
 #include "tests/fixtures/temporary.h"
 
 namespace fermata::runtime {
@@ -62,7 +65,8 @@ TEST(LaunchPlanTest, LayersAreNamedOneByOneWhereTheKernelTakesThem) {
 
 TEST(LaunchPlanTest, TheFilterIsLoadedLastAndTwoStagesDropTheRestBeforeTheSecond) {
   auto launch = SmallLaunch();
-  launch.seccomp = std::make_shared<const std::vector<sock_filter>>(3, sock_filter{BPF_RET, 0, 0, 0});
+  launch.seccomp = std::make_shared<const SeccompProgram>(
+      SeccompProgram{std::vector<sock_filter>(3, sock_filter{BPF_RET, 0, 0, 0}), 0});
   launch.two_stages = true;
   const auto plan = PlanContainer(launch);
   ASSERT_OK(plan);
@@ -97,6 +101,24 @@ TEST(LaunchPlanTest, BadInputIsTheCallersMistake) {
   refused([](auto& l) { l.spec.process.capabilities.ambient = {"CAP_CHOWN"}; }, "ambient capabilities");
   refused([](auto& l) { l.spec.process.rlimits = {{"RLIMIT_X", 1, 1}}; }, "unknown resource limit RLIMIT_X");
   refused([](auto& l) { l.spec.process.rlimits = {{"RLIMIT_NOFILE", 2, 1}}; }, "soft limit is over");
+  refused([](auto& l) { l.spec.process.scheduler = {.policy = "SCHED_NEVER"}; }, "scheduling policy SCHED_NEVER");
+  refused([](auto& l) { l.spec.process.scheduler = {.policy = "SCHED_OTHER", .nice = 20}; }, "nice must be between");
+  refused([](auto& l) { l.spec.process.scheduler = {.policy = "SCHED_OTHER", .flags = {"X"}}; }, "scheduling flag X");
+  refused([](auto& l) { l.spec.process.io_priority = {"IOPRIO_CLASS_NONE", 1}; }, "unknown I/O priority class");
+  refused([](auto& l) { l.spec.process.io_priority = {"IOPRIO_CLASS_BE", 8}; }, "between 0 and 7");
+  refused([](auto& l) { l.spec.linux.time_offsets["monotonic"] = {1, 0}; }, "need a new time namespace");
+  refused(
+      [](auto& l) {
+        l.spec.linux.namespaces = {{"time", ""}};
+        l.spec.linux.time_offsets["realtime"] = {1, 0};
+      },
+      "only monotonic and boottime");
+  refused([](auto& l) { l.spec.linux.personality = {"DOS"}; }, "unknown personality DOS");
+  refused(
+      [](auto& l) {
+        l.spec.mounts.push_back({"/x", "bind", "/y", {"rbind", "size=1"}});
+      },
+      "has no meaning for a bind");
   refused([](auto& l) { l.spec.mounts.push_back({"relative", "tmpfs", "", {}}); }, "is not absolute");
   refused([](auto& l) { l.spec.mounts.push_back({"/x", "tmpfs", "", {"a,b"}}); }, "is not valid");
   refused([](auto& l) { l.spec.process.args = {"sh", std::string("a\0b", 3)}; }, "NUL byte");
@@ -108,12 +130,49 @@ TEST(LaunchPlanTest, BadInputIsTheCallersMistake) {
 }
 
 TEST(LaunchPlanTest, MountOptionsAreTakenApart) {
-  const auto parsed = ParseMountOptions({"rbind", "rslave", "ro", "nosuid", "rw", "mode=755", "rro"});
+  const auto parsed = ParseMountOptions({"rbind", "rslave", "ro", "nosuid", "rw", "mode=755", "rro", "rw"});
   ASSERT_OK(parsed);
   EXPECT_TRUE(parsed->recursive_bind);
-  EXPECT_TRUE(parsed->recursive_attributes);
-  EXPECT_EQ(parsed->attributes, 1U | 2U);
+  EXPECT_EQ(parsed->propagation, MS_SLAVE);
+  EXPECT_EQ(parsed->attributes, MOUNT_ATTR_NOSUID);
+  EXPECT_EQ(parsed->recursive_set, MOUNT_ATTR_RDONLY);
+  EXPECT_EQ(parsed->recursive_clear, 0U);
   EXPECT_EQ(parsed->data, (std::vector<std::pair<std::string, std::string>>{{"mode", "755"}}));
+}
+
+// The access time is one field with several values, of which 0 is one (mount_setattr(2)).
+TEST(LaunchPlanTest, EveryAttributeHasARecursiveForm) {
+  const auto parsed = [](std::vector<std::string> options) {
+    const MountOptions all = *ParseMountOptions(options);
+    return std::pair<uint64_t, uint64_t>(all.recursive_set, all.recursive_clear);
+  };
+  using Pair = std::pair<uint64_t, uint64_t>;
+  EXPECT_EQ(parsed({"rnosuid", "rnodev", "rnoexec"}),
+            Pair(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0));
+  EXPECT_EQ(parsed({"rrw", "rsuid"}), Pair(0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID));
+  EXPECT_EQ(parsed({"rro", "rrw"}), Pair(0, MOUNT_ATTR_RDONLY)) << "the last one counts";
+  EXPECT_EQ(parsed({"rrw", "rro"}), Pair(MOUNT_ATTR_RDONLY, 0));
+  EXPECT_EQ(parsed({"rnoatime"}), Pair(MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME));
+  EXPECT_EQ(parsed({"rnoatime", "rrelatime"}), Pair(0, MOUNT_ATTR__ATIME));
+  EXPECT_EQ(ParseMountOptions({"noatime", "strictatime"})->attributes, MOUNT_ATTR_STRICTATIME);
+  EXPECT_EQ(ParseMountOptions({"noatime", "atime"})->attributes, 0U);
+  EXPECT_THAT(ParseMountOptions({"rsize=1", "rnonsense"})->data.size(), 2U) << "for the file system";
+}
+
+TEST(LaunchPlanTest, ListsOfCpusAreMasks) {
+  const auto mask = ParseCpuList("0-3,7,64");
+  ASSERT_OK(mask);
+  EXPECT_EQ(*mask, (std::vector<uint64_t>{0x8f, 1}));
+  EXPECT_EQ(*ParseCpuList("8191"), [] {
+    std::vector<uint64_t> last(128);
+    last.back() = uint64_t{1} << 63;
+    return last;
+  }());
+  for (const char* bad : {"", "-", "3-1", "0,", ",0", "0-", "a", "0x1", "1 2", "8192", "0-99999999999", " 1", "+1"}) {
+    const auto refused = ParseCpuList(bad);
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().code(), ErrorCode::kInvalidArgument) << bad;
+  }
 }
 
 TEST(LaunchPlanTest, CapabilityNamesAreBits) {

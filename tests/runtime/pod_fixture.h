@@ -127,6 +127,7 @@ class PodTest : public ::testing::Test {
     runtime::ExecLaunch launch{.process = BusyboxSpec(root_, std::move(arguments)).process,
                                .join_namespaces = kShared,
                                .two_stages = two_stages,
+                               .personality = {},
                                .seccomp = {}};
     ASSIGN_OR_RETURN(const runtime::LaunchPlan plan, runtime::PlanExec(launch));
     return monitor_->Exec(id, plan, std::chrono::milliseconds(timeout_ms));
