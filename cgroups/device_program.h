@@ -27,6 +27,7 @@ struct DeviceRule {
   int64_t minor = -1;
   uint8_t access = kDeviceAll;
   bool allow = false;
+  bool operator==(const DeviceRule&) const = default;
 };
 
 // "rwm" in any order, each once. kInvalidArgument for anything else, "" too.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstdlib>
 
 #include "cgroups/internal.h"
 #include "runtime/base/file.h"
@@ -47,9 +48,9 @@ Text SwapAlone(const Resources& r) {
   return std::to_string(*r.swap_limit_bytes - *r.memory_limit_bytes);
 }
 
-Text OomGroup(const Resources& r) {
-  if (!r.oom_group) return std::nullopt;
-  return *r.oom_group ? "1" : "0";
+Text Switch(const std::optional<bool>& wanted) {
+  if (!wanted) return std::nullopt;
+  return *wanted ? "1" : "0";
 }
 
 struct Setting {
@@ -64,12 +65,59 @@ constexpr Setting kSettings[] = {
     {"cpuset.cpus", [](const Resources& r) { return NotEmpty(r.cpuset_cpus); }},
     {"cpu.weight", Weight},
     {"cpu.max", Bandwidth},
+    {"cpu.max.burst",
+     [](const Resources& r) { return r.cpu_burst_us ? Text(std::to_string(*r.cpu_burst_us)) : std::nullopt; }},
+    {"cpu.idle", [](const Resources& r) { return Switch(r.cpu_idle); }},
     {"pids.max", [](const Resources& r) { return LimitOrMax(r.pids_limit); }},
-    {"memory.oom.group", OomGroup},
+    {"memory.oom.group", [](const Resources& r) { return Switch(r.oom_group); }},
     {kSwapFile, SwapAlone},
     {"memory.max", [](const Resources& r) { return LimitOrMax(r.memory_limit_bytes); }},
     {"memory.low", [](const Resources& r) { return LimitOrMax(r.memory_reservation_bytes); }},
 };
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
+bool IsNameChar(char c) { return IsLower(c) || (c >= 'A' && c <= 'Z') || IsDigit(c) || c == '_' || c == '-'; }
+
+std::string DeviceNumber(int64_t major, int64_t minor) { return std::to_string(major) + ':' + std::to_string(minor); }
+
+// io.weight, io.max and rdma.max take one line a device and write.
+void RenderDevices(const Resources& r, std::vector<ControlWrite>& writes) {
+  if (r.io_weight != 0) writes.push_back({"io.weight", "default " + std::to_string(IoWeight(r.io_weight))});
+  for (const IoDeviceWeight& device : r.io_device_weights) {
+    writes.push_back(
+        {"io.weight", DeviceNumber(device.major, device.minor) + ' ' + std::to_string(IoWeight(device.weight))});
+  }
+  for (const IoLimit& limit : r.io_limits) {
+    std::string line = DeviceNumber(limit.major, limit.minor);
+    const auto add = [&line](const char* key, const std::optional<uint64_t>& value) {
+      if (value) line += std::string(" ") + key + "=" + (*value == 0 ? "max" : std::to_string(*value));
+    };
+    add("rbps", limit.read_bytes);
+    add("wbps", limit.write_bytes);
+    add("riops", limit.read_operations);
+    add("wiops", limit.write_operations);
+    writes.push_back({"io.max", std::move(line)});
+  }
+  for (const auto& [device, limit] : r.rdma_limits) {
+    std::string line = device;
+    if (limit.handles) line += " hca_handle=" + std::to_string(*limit.handles);
+    if (limit.objects) line += " hca_object=" + std::to_string(*limit.objects);
+    writes.push_back({"rdma.max", std::move(line)});
+  }
+}
+
+Result<> CheckDevices(const Resources& r) {
+  const auto weighs = [](uint64_t weight) { return weight >= 10 && weight <= 1000; };
+  bool valid = r.io_weight == 0 || weighs(r.io_weight);
+  for (const IoDeviceWeight& device : r.io_device_weights) valid = valid && weighs(device.weight);
+  if (!valid) return Error::Make(ErrorCode::kInvalidArgument, "block I/O weight: must be between 10 and 1000");
+  for (const auto& [device, limit] : r.rdma_limits) {
+    if (!device.empty() && std::ranges::all_of(device, IsNameChar)) continue;
+    return Error::Make(ErrorCode::kInvalidArgument, "rdma limit: \"", device, "\" is no device name like mlx5_0");
+  }
+  return {};
+}
 
 Result<> CheckSwap(const Resources& r) {
   if (!r.swap_limit_bytes || *r.swap_limit_bytes < 0) return {};
@@ -82,10 +130,6 @@ Result<> CheckSwap(const Resources& r) {
   }
   return {};
 }
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
-bool IsNameChar(char c) { return IsLower(c) || (c >= 'A' && c <= 'Z') || IsDigit(c) || c == '_' || c == '-'; }
 
 // "2MB", "1GB", "64KB"
 Result<> CheckPageSize(const std::string& size) {
@@ -129,6 +173,15 @@ Result<> WriteOne(const Cgroup& cgroup, const ControlWrite& write) {
   return std::move(written).error().Wrap("control group ", cgroup.Path());
 }
 
+Result<> CheckUsage(const Cgroup& cgroup, const std::optional<int64_t>& limit_bytes) {
+  if (!limit_bytes || *limit_bytes < 0) return {};
+  ASSIGN_OR_RETURN(const std::string text, ReadFileAt(cgroup.fd(), "memory.current"), "check memory limit");
+  const uint64_t usage = std::strtoull(text.c_str(), nullptr, 10);
+  if (usage <= static_cast<uint64_t>(*limit_bytes)) return {};
+  return Error::Make(ErrorCode::kFailedPrecondition, "memory limit ", std::to_string(*limit_bytes),
+                     ": is below the present usage of ", std::to_string(usage), " bytes");
+}
+
 // Splits off the writes whose controller the group does not have and gives a sentence for each.
 std::vector<std::string> TakeImpossible(const Cgroup& cgroup, const std::vector<std::string>& controllers,
                                         std::vector<ControlWrite>& writes) {
@@ -156,12 +209,16 @@ uint64_t WeightFromShares(uint64_t shares) {
   return std::clamp<uint64_t>(static_cast<uint64_t>(std::ceil(weight - kRoundingNoise)), 1, 10000);
 }
 
+uint64_t IoWeight(uint64_t weight) { return 1 + (std::clamp<uint64_t>(weight, 10, 1000) - 10) * 9999 / 990; }
+
 Result<std::vector<ControlWrite>> RenderSettings(const Resources& resources) {
   RETURN_IF_ERROR(CheckSwap(resources));
+  RETURN_IF_ERROR(CheckDevices(resources));
   std::vector<ControlWrite> writes;
   for (const Setting& setting : kSettings) {
     if (Text value = setting.render(resources)) writes.push_back({setting.file, std::move(*value)});
   }
+  RenderDevices(resources, writes);
   for (const auto& [size, bytes] : resources.hugepage_limits) {
     RETURN_IF_ERROR(CheckPageSize(size));
     // Reservations too, or a process can map pages beyond the limit and die of SIGBUS later.
@@ -188,6 +245,7 @@ Result<ApplyReport> Apply(const Cgroup& cgroup, const Resources& resources, Miss
     sentences += "; with [cgroup] missing_controllers = \"warn\" in the configuration it starts without that limit";
     return Error(ErrorCode::kFailedPrecondition, std::move(sentences));
   }
+  if (resources.check_memory_limit) RETURN_IF_ERROR(CheckUsage(cgroup, resources.memory_limit_bytes));
   for (const ControlWrite& write : writes) RETURN_IF_ERROR(WriteOne(cgroup, write), "apply limits");
   return report;
 }

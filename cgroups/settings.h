@@ -16,20 +16,48 @@
 
 namespace fermata::cgroups {
 
+// Limits of one block device, in bytes or operations a second; absent: none asked for, 0: no limit.
+struct IoLimit {
+  int64_t major = 0;
+  int64_t minor = 0;
+  std::optional<uint64_t> read_bytes, write_bytes, read_operations, write_operations;
+  bool operator==(const IoLimit&) const = default;
+};
+
+struct IoDeviceWeight {
+  int64_t major = 0;
+  int64_t minor = 0;
+  uint64_t weight = 0;  // as io_weight
+  bool operator==(const IoDeviceWeight&) const = default;
+};
+
+struct RdmaLimit {
+  std::optional<uint32_t> handles, objects;  // hca_handle, hca_object
+  bool operator==(const RdmaLimit&) const = default;
+};
+
 // Absent optionals, 0 of plain numbers and "" mean: not asked for. A negative limit means: none ("max").
 struct Resources {
-  uint64_t cpu_shares = 0;              // 2..262144 as of v1; see WeightFromShares
-  std::optional<int64_t> cpu_quota_us;  // 0 and less: no quota
-  uint64_t cpu_period_us = 0;           // without a quota: period of "no quota"
-  std::string cpuset_cpus;              // "0-3,7"
+  uint64_t cpu_shares = 0;               // 2..262144 as of v1; see WeightFromShares
+  std::optional<int64_t> cpu_quota_us;   // 0 and less: no quota
+  uint64_t cpu_period_us = 0;            // without a quota: period of "no quota"
+  std::optional<uint64_t> cpu_burst_us;  // of quota left over that may be used later
+  std::optional<bool> cpu_idle;          // runs only when nothing else wants to
+  std::string cpuset_cpus;               // "0-3,7"
   std::string cpuset_mems;
   std::optional<int64_t> memory_limit_bytes;        // memory.max
   std::optional<int64_t> memory_reservation_bytes;  // memory.low
   std::optional<int64_t> swap_limit_bytes;          // memory and swap together, as OCI counts
+  bool check_memory_limit = false;                  // a limit below the present usage is refused, not enforced by kills
   std::optional<int64_t> pids_limit;                // 0 is a limit: not even one process
+  uint64_t io_weight = 0;                           // 10..1000 as of v1; see IoWeight
+  std::vector<IoDeviceWeight> io_device_weights;
+  std::vector<IoLimit> io_limits;
+  std::map<std::string, RdmaLimit> rdma_limits;     // by device: "mlx5_0"
   std::map<std::string, uint64_t> hugepage_limits;  // {"2MB", bytes}: page usage and reservations
   std::optional<bool> oom_group;                    // an OOM kill ends all processes of the group
   std::map<std::string, std::string> unified;       // {"memory.high", "1048576"}: written last, as given
+  bool operator==(const Resources&) const = default;
 };
 
 // What to do about a limit whose controller the group does not have.
@@ -46,6 +74,9 @@ struct ApplyReport {
 // gets, and small requests melt into weight 1. Weights count among siblings only, and all containers of a pod
 // are ours, so that kubelet may use either for the pods.
 uint64_t WeightFromShares(uint64_t shares);
+
+// io.weight (1..10000) for blkio.weight (10..1000): the straight line between their ends.
+uint64_t IoWeight(uint64_t weight);
 
 // One write to a control file.
 struct ControlWrite {

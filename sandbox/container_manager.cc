@@ -10,6 +10,7 @@
 #include "cgroups/placement.h"
 #include "runtime/base/file.h"
 #include "runtime/base/random_id.h"
+#include "runtime/base/signal_name.h"
 #include "sandbox/container_steps.h"
 #include "sandbox/launch_spec.h"
 #include "sandbox/mount_propagation.h"

@@ -7,6 +7,7 @@
 #include <array>
 #include <set>
 
+#include "runtime/launch/identity.h"
 #include "sandbox/pod_files.h"
 
 namespace fermata::sandbox {
@@ -42,17 +43,12 @@ const Strings& DefaultReadonlyPaths() {
   return kPaths;
 }
 
-// All capabilities that this kernel knows and that we may hand out ourselves.
+// All capabilities that we may hand out ourselves.
 std::set<std::string> AllCapabilities() {
   std::set<std::string> names;
-  for (cap_value_t value = 0; ::cap_get_bound(value) >= 0; ++value) {
-    if (::cap_get_bound(value) == 0) continue;
-    char* name = ::cap_to_name(value);
-    if (name == nullptr) continue;
-    std::string upper(name);
-    ::cap_free(name);
-    std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return std::toupper(c); });
-    names.insert(upper);
+  for (const std::string& name : runtime::KnownCapabilities()) {
+    cap_value_t value = 0;
+    if (::cap_from_name(name.c_str(), &value) == 0 && ::cap_get_bound(value) == 1) names.insert(name);
   }
   return names;
 }

@@ -30,9 +30,6 @@ Result<runtime::Spec> BuildLaunchSpec(const LaunchSpecInput& input);
 // The "user[:group]" text to look up in the image: the request's, else the image's own.
 Result<std::string> UserText(const SecurityContext& security, const overlay::ImageConfig& image);
 
-// SIGTERM for "", "SIGTERM", "TERM", "15", "RTMIN+3", ...
-Result<int> ParseSignal(const std::string& text);
-
 // The nodes behind the request's devices (a directory: all below it); all of the host's for privileged.
 Result<std::vector<runtime::Device>> CollectDevices(const ContainerSpec& container);
 Result<std::vector<cgroups::DeviceRule>> DeviceRules(const ContainerSpec& container);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/launch/identity.h"
+#include "runtime/launch/sysctl.h"
 
 namespace fermata::sandbox {
 namespace {
@@ -15,13 +16,11 @@ constexpr size_t kMaxHostname = 63;
 constexpr size_t kMaxDnsEntries = 32;
 constexpr size_t kMaxSearchBytes = 2048;
 constexpr size_t kMaxOptionBytes = 255;
-constexpr size_t kMaxSysctlValue = 4096;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
 bool IsUpper(char c) { return c >= 'A' && c <= 'Z'; }
 bool IsLowerOrDigit(char c) { return IsLower(c) || IsDigit(c); }
-bool IsPrintable(char c) { return c >= ' ' && c <= '~'; }
 char ToUpper(char c) { return IsLower(c) ? static_cast<char>(c - 'a' + 'A') : c; }
 
 template <typename... Parts>
@@ -97,26 +96,6 @@ Result<> CheckDnsList(std::string_view name, const std::vector<std::string>& lis
   return {};
 }
 
-// What a setting belongs to, by its name. kNone: the whole machine, or nobody knows.
-enum class SysctlScope : uint8_t { kNone, kNetwork, kIpc };
-
-SysctlScope ScopeOf(const std::vector<std::string_view>& parts) {
-  if (parts.size() >= 2 && parts[0] == "net") return SysctlScope::kNetwork;
-  if (parts.size() == 3 && parts[0] == "fs" && parts[1] == "mqueue") return SysctlScope::kIpc;
-  if (parts.size() != 2 || parts[0] != "kernel") return SysctlScope::kNone;
-  const bool ipc = parts[1].starts_with("shm") || parts[1].starts_with("msg") || parts[1] == "sem";
-  return ipc ? SysctlScope::kIpc : SysctlScope::kNone;
-}
-
-bool IsSysctlName(const std::vector<std::string_view>& parts) {
-  return std::all_of(parts.begin(), parts.end(), [&](std::string_view part) {
-    const bool first = part.data() == parts.front().data();
-    return !part.empty() && std::all_of(part.begin(), part.end(), [first](char c) {
-      return IsLowerOrDigit(c) || c == '_' || (c == '-' && !first);
-    });
-  });
-}
-
 }  // namespace
 
 std::string Quoted(std::string_view text) {
@@ -157,18 +136,9 @@ Result<> CheckDns(const DnsConfig& dns) {
 }
 
 Result<> CheckSysctl(std::string_view name, std::string_view value, const NamespaceOptions& namespaces) {
-  const auto parts = Split(name, "./");
-  if (!IsSysctlName(parts)) return Invalid(Quoted(name), " is no name of a sysctl");
-  const SysctlScope scope = ScopeOf(parts);
-  if (scope == SysctlScope::kNone) return Invalid(Quoted(name), ": not a sysctl of the pod's own namespaces");
-  const bool network = scope == SysctlScope::kNetwork;
-  if ((network ? namespaces.network : namespaces.ipc) == NamespaceMode::kNode) {
-    return Invalid(Quoted(name), ": the pod uses the host's ", network ? "network" : "ipc", " namespace");
-  }
-  if (value.size() > kMaxSysctlValue || !std::all_of(value.begin(), value.end(), IsPrintable)) {
-    return Invalid(Quoted(name), ": the value must be printable and of at most 4096 bytes");
-  }
-  return {};
+  const bool network = namespaces.network != NamespaceMode::kNode;
+  // kernel.domainname and its like are the kubelet's business, which sets the host name itself.
+  return runtime::CheckSysctl(name, value, {network, namespaces.ipc != NamespaceMode::kNode, false});
 }
 
 Result<> CheckAbsolutePath(std::string_view path) {

@@ -38,13 +38,18 @@ long OpenTree(int directory, const char* path, uint64_t flags) noexcept {
   return ::syscall(SYS_open_tree, directory, path, flags | OPEN_TREE_CLOEXEC);
 }
 
-int SetAttributes(int fd, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive) noexcept {
-  mount_attr attributes{};
-  attributes.attr_set = set;
-  attributes.attr_clr = clear;
-  attributes.propagation = propagation;
+int SetAttributes(int fd, mount_attr attributes, bool recursive) noexcept {
   return static_cast<int>(::syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0),
                                     &attributes, sizeof attributes));
+}
+
+int SetAttributes(const ChildState& state, const PlanStep& step) noexcept {
+  mount_attr attributes{step.a, step.b, step.c, 0};
+  if (step.fd2 != kNoSlot) {
+    attributes.attr_set |= MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = static_cast<uint64_t>(state.slots[step.fd2]);
+  }
+  return SetAttributes(Fd(state, step.fd), attributes, (step.flags & kRecursive) != 0);
 }
 
 int MoveMount(int from, int to, const char* path) noexcept {
@@ -215,7 +220,7 @@ int ReadonlyPath(ChildState& state, const PlanStep& step) noexcept {
   const long target = OpenInRoot(Fd(state, step.fd), state.plan.Text(step.text), O_PATH);
   if (target < 0) return -1;
   const long clone = OpenTree(static_cast<int>(target), "", OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH);
-  int done = clone < 0 ? -1 : SetAttributes(static_cast<int>(clone), MOUNT_ATTR_RDONLY, 0, 0, true);
+  int done = clone < 0 ? -1 : SetAttributes(static_cast<int>(clone), {MOUNT_ATTR_RDONLY, 0, 0, 0}, true);
   if (done == 0) done = MoveMount(static_cast<int>(clone), static_cast<int>(target), nullptr);
   if (clone >= 0) ::close(static_cast<int>(clone));
   ::close(static_cast<int>(target));
@@ -270,6 +275,10 @@ int FsConfig(int context, const char* key, const char* value) noexcept {
   return static_cast<int>(::syscall(SYS_fsconfig, context, command, key, value, 0));
 }
 
+int FsConfigFd(int context, const char* key, int value) noexcept {
+  return static_cast<int>(::syscall(SYS_fsconfig, context, FSCONFIG_SET_FD, key, nullptr, value));
+}
+
 int Close(ChildState& state, int16_t slot) noexcept {
   if (state.slots[slot] >= 0) ::close(state.slots[slot]);
   state.slots[slot] = -1;
@@ -286,10 +295,11 @@ int RunMountStep(ChildState& state, const PlanStep& step) noexcept {
     case Op::kOpenTree:
       return Keep(state, step.out, OpenTree(fd, text, step.a));
     case Op::kSetAttributes:
-      return SetAttributes(fd, step.a, step.b, step.c, (step.flags & kRecursive) != 0);
+      return SetAttributes(state, step);
     case Op::kFsOpen:
       return Keep(state, step.out, ::syscall(SYS_fsopen, text, FSOPEN_CLOEXEC));
     case Op::kFsConfig:
+      if (step.fd2 != kNoSlot) return FsConfigFd(fd, text, Fd(state, step.fd2));
       return FsConfig(fd, text, text2);
     case Op::kFsMount:
       return FsMount(state, step);
@@ -317,6 +327,8 @@ int RunMountStep(ChildState& state, const PlanStep& step) noexcept {
       return static_cast<int>(::syscall(SYS_mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
     case Op::kClose:
       return Close(state, step.fd);
+    case Op::kCopyUp:
+      return CopyUp(fd, text, Fd(state, step.fd2));
     default:
       errno = EINVAL;
       return -1;

@@ -84,10 +84,14 @@ int SetIds(uint64_t uid, uint64_t gid) noexcept {
   return static_cast<int>(::syscall(SYS_setresuid, uid, uid, uid));
 }
 
-int LoadSeccomp(const PlanView& plan, const PlanStep& step) noexcept {
+// A listener goes to whoever launched us, by one sendmsg: the only call beside execve that such a profile must allow.
+int LoadSeccomp(const ChildState& state, const PlanStep& step) noexcept {
   const sock_fprog program{static_cast<unsigned short>(step.a),
-                           reinterpret_cast<sock_filter*>(const_cast<char*>(plan.Bytes(step.text)))};
-  return static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, step.b, &program));
+                           reinterpret_cast<sock_filter*>(const_cast<char*>(state.plan.Bytes(step.text)))};
+  const uint64_t flags = step.fd == kNoSlot ? step.b : step.b | SECCOMP_FILTER_FLAG_NEW_LISTENER;
+  const long loaded = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+  if (loaded < 0 || step.fd == kNoSlot) return static_cast<int>(loaded);
+  return SendDescriptor(state.slots[step.fd], static_cast<int>(loaded));
 }
 
 // So that a non-root user can open /dev/stdout and /dev/stderr, which lead to these pipes.
@@ -102,12 +106,12 @@ int OwnStdio(uid_t uid, gid_t gid) noexcept {
 
 // The process that joined with the host's rights ends here; its sibling, a child of the monitor too, goes
 // on without them. The pid is written to the report pipe in the monitor's numbering.
-int Stage(const ChildState& state) noexcept {
+int Stage(const ChildState& state, uint64_t flags) noexcept {
   // clone, not clone3: the default seccomp profile, which may be on already, answers clone3 with ENOSYS.
-  const long pid = ::syscall(SYS_clone, CLONE_PARENT, nullptr, nullptr, nullptr, nullptr);
+  const long pid = ::syscall(SYS_clone, CLONE_PARENT | flags, nullptr, nullptr, nullptr, nullptr);
   if (pid < 0) return -1;
   if (pid == 0) return 0;
-  const ChildFailure next{~0U, static_cast<int32_t>(pid)};
+  const ChildFailure next{kReportStage, static_cast<int32_t>(pid)};
   (void)!::write(state.report, &next, sizeof next);
   ::syscall(SYS_exit_group, 0);
   __builtin_unreachable();
@@ -182,6 +186,12 @@ int SetSecurityLabel(const char* label, uint64_t module) noexcept {
   return done;
 }
 
+int SetMemoryPolicy(const PlanView& plan, const PlanStep& step) noexcept {
+  const void* nodes = step.b == 0 ? nullptr : plan.Bytes(step.text);
+  // The kernel takes one bit less than it is told (set_mempolicy(2), BUGS).
+  return static_cast<int>(::syscall(SYS_set_mempolicy, step.a, nodes, step.b == 0 ? 0 : step.b * 64 + 1));
+}
+
 int SetRlimit(const PlanStep& step) noexcept {
   const rlimit limit{step.b, step.c};
   return ::setrlimit(static_cast<__rlimit_resource>(step.a), &limit);
@@ -226,9 +236,9 @@ int RunProcessStep(ChildState& state, const PlanStep& step) noexcept {
     case Op::kNoNewPrivileges:
       return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     case Op::kSeccomp:
-      return LoadSeccomp(state.plan, step);
+      return LoadSeccomp(state, step);
     case Op::kStage:
-      return Stage(state);
+      return Stage(state, step.a);
     case Op::kStdioOwner:
       return OwnStdio(static_cast<uid_t>(step.a), static_cast<gid_t>(step.b));
     case Op::kScheduler:
@@ -241,6 +251,10 @@ int RunProcessStep(ChildState& state, const PlanStep& step) noexcept {
       return ::personality(step.a) < 0 ? -1 : 0;
     case Op::kTimeOffsets:
       return SetTimeOffsets(text);
+    case Op::kMemoryPolicy:
+      return SetMemoryPolicy(state.plan, step);
+    case Op::kDomainname:
+      return ::setdomainname(text, std::strlen(text));
     case Op::kSecurityLabel:
       return SetSecurityLabel(text, step.a);
     default:

@@ -16,7 +16,7 @@ constexpr int kReportFd = 3;
 constexpr int kJoinFd = 4;
 constexpr int kPidJoinFd = 5;
 constexpr int kProgramFd = 6;
-constexpr int kFirstSlotFd = 7;
+constexpr size_t kFirstSlotFd = 7;
 constexpr size_t kMaxStrings = size_t{64} << 10;
 
 [[noreturn]] void Fail(int report, uint32_t step, int error) noexcept {
@@ -26,29 +26,37 @@ constexpr size_t kMaxStrings = size_t{64} << 10;
   __builtin_unreachable();
 }
 
-// Gives the descriptors their numbers and closes everything else that came from the monitor.
+// Gives the descriptors their numbers and closes everything else that came from the launcher.
 bool PlaceFds(const ChildFds& fds) noexcept {
-  const int given[kFirstSlotFd] = {fds.standard[0], fds.standard[1], fds.standard[2], fds.report,
+  constexpr size_t kMaxFds = kFirstSlotFd + 2 * kMaxGiven;
+  const size_t count = kFirstSlotFd + fds.slots.size();
+  if (count > kMaxFds) return false;
+  const int fixed[kFirstSlotFd] = {fds.standard[0], fds.standard[1], fds.standard[2], fds.report,
                                    fds.join,        fds.pid_join,    fds.program};
-  int moved[kFirstSlotFd];
-  for (int i = 0; i < kFirstSlotFd; ++i) {
-    moved[i] = given[i] < 0 ? -1 : ::fcntl(given[i], F_DUPFD_CLOEXEC, kFirstSlotFd);
-    if (given[i] >= 0 && moved[i] < 0) return false;
+  int moved[kMaxFds];
+  for (size_t i = 0; i < count; ++i) {
+    const int given = i < kFirstSlotFd ? fixed[i] : fds.slots[i - kFirstSlotFd].fd;
+    moved[i] = given < 0 ? -1 : ::fcntl(given, F_DUPFD_CLOEXEC, static_cast<int>(count));
+    if (given >= 0 && moved[i] < 0) return false;
   }
-  for (int i = 0; i < kFirstSlotFd; ++i) {
-    const int flags = i < kReportFd ? 0 : O_CLOEXEC;
+  for (size_t i = 0; i < count; ++i) {
+    const int number = static_cast<int>(i);
     if (moved[i] < 0) {
-      ::close(i);
-    } else if (::dup3(moved[i], i, flags) < 0) {
+      ::close(number);
+    } else if (::dup3(moved[i], number, number < kReportFd ? 0 : O_CLOEXEC) < 0) {
       return false;
     }
   }
-  return ::syscall(SYS_close_range, kFirstSlotFd, ~0U, 0) == 0;
+  return ::syscall(SYS_close_range, count, ~0U, 0) == 0;
 }
 
 int RunStep(ChildState& state, const PlanStep& step) noexcept {
   const bool mount = step.op < Op::kSetns;
-  if ((mount ? RunMountStep(state, step) : RunProcessStep(state, step)) == 0) return 0;
+  const bool process = !mount && step.op < Op::kGate;
+  const int done = mount     ? RunMountStep(state, step)
+                   : process ? RunProcessStep(state, step)
+                             : RunLaunchStep(state, step);
+  if (done == 0) return 0;
   if ((step.flags & kMissingOk) != 0 && errno == ENOENT) return 0;
   if ((step.flags & kPermissionOk) != 0 && (errno == EACCES || errno == EPERM)) return 0;
   return -1;
@@ -85,23 +93,30 @@ void RunChild(const PlanView& plan, const ChildFds& fds) noexcept {
   const PlanHeader& header = plan.header();
   if (!PlaceFds(fds)) Fail(fds.report, header.step_count, errno);
   ResetSignals();
-  ChildState state{plan, {}, kReportFd};
+  ChildState state{plan, {}, kReportFd, 0};
   for (int& slot : state.slots) slot = -1;
   state.slots[kJoinSlot] = fds.join < 0 ? -1 : kJoinFd;
   state.slots[kPidSlot] = fds.pid_join < 0 ? -1 : kPidJoinFd;
+  for (size_t i = 0; i < fds.slots.size(); ++i) {
+    if (fds.slots[i].fd >= 0) state.slots[fds.slots[i].slot] = static_cast<int>(kFirstSlotFd + i);
+  }
 
   uint32_t index = 0;
   for (const PlanStep& step : plan.steps()) {
-    if (RunStep(state, step) != 0) Fail(kReportFd, index, errno);
+    if (RunStep(state, step) != 0) {
+      // The look for the program fails in the words of its execution.
+      Fail(state.report, step.op == Op::kFindProgram ? header.step_count : index, errno);
+    }
     ++index;
   }
-  if (header.argument_count + header.environment_count > kMaxStrings) Fail(kReportFd, index, E2BIG);
+  if (header.argument_count + header.environment_count > kMaxStrings) Fail(state.report, index, E2BIG);
   const char* argv[header.argument_count + 1];     // NOLINT: the stack is the only memory here
   const char* envp[header.environment_count + 1];  // NOLINT
   FillPointers(plan, header.arguments, header.argument_count, argv);
   FillPointers(plan, header.environment, header.environment_count, envp);
-  if (::syscall(SYS_close_range, kReportFd, ~0U, CLOSE_RANGE_CLOEXEC) != 0) Fail(kReportFd, index, errno);
-  Fail(kReportFd, index, Execute(plan, argv, envp));
+  if (::syscall(SYS_close_range, kReportFd + state.preserved, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
+    Fail(state.report, index, errno);
+  Fail(state.report, index, Execute(plan, argv, envp));
 }
 
 }  // namespace fermata::runtime

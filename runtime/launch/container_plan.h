@@ -10,6 +10,8 @@
 
 #include "runtime/base/result.h"
 #include "runtime/launch/launch_plan.h"
+#include "runtime/launch/mounts.h"
+#include "runtime/launch/namespaces.h"
 #include "runtime/launch/seccomp.h"
 #include "runtime/spec/spec.h"
 
@@ -22,17 +24,9 @@ struct PauseLaunch {
   uint64_t shm_bytes = uint64_t{64} << 20;
   std::map<std::string, std::string> sysctls;  // by name with dots, checked by the caller
   int oom_score_adj = 0;
+  std::optional<UserMappings> user;  // the pod's user namespace, which owns the others
 };
 Result<LaunchPlan> PlanPause(const PauseLaunch& launch);
-
-// A root made of an image's layers; all paths on the host.
-struct OverlayRootfs {
-  std::string layers_dir;          // what `lower` is relative to
-  std::vector<std::string> lower;  // names, top first
-  std::string upper;
-  std::string work;
-  bool append_layers = false;  // the kernel takes "lowerdir+" (found by trying, overlay/overlay_mount.h)
-};
 
 enum class PidNamespace : uint8_t {
   kOwn,   // the container's own
@@ -45,7 +39,9 @@ struct ContainerLaunch {
   std::optional<OverlayRootfs> overlay;  // else spec.root_path is bind-mounted
   uint64_t join_namespaces = 0;          // of the pause process, besides its mount namespace
   PidNamespace pid = PidNamespace::kJoin;
-  bool pod_shm = true;  // /dev/shm is the pod's; else the host's
+  bool pod_shm = true;               // /dev/shm is the pod's; else the host's
+  bool host_network = false;         // the pod's network is the host's: with a user namespace no sysfs can be mounted
+  std::optional<UserMappings> user;  // the pod's user namespace
   // The PID namespace holds or may hold a process with CAP_SYS_PTRACE: enter it without the host's rights.
   bool two_stages = false;
   SeccompFilter seccomp;  // nullptr: unconfined
@@ -58,6 +54,12 @@ struct ExecLaunch {
   PidNamespace pid = PidNamespace::kJoin;
   bool two_stages = false;
   std::optional<Personality> personality;  // the container's
+  std::optional<UserMappings> user;        // the container's user namespace
+  bool host_cgroup = false;                // the container has no cgroup namespace of its own
+  // Descriptors that the launcher gives, in this order.
+  bool console = false;   // socket that takes the new terminal
+  bool listener = false;  // socket that takes the seccomp listener
+  size_t preserved = 0;   // the program's from 3 on
   SeccompFilter seccomp;
 };
 Result<LaunchPlan> PlanExec(const ExecLaunch& launch);

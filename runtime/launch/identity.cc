@@ -109,11 +109,12 @@ Result<CapabilityMasks> Masks(const Capabilities& sets) {
   return masks;
 }
 
-void AddSeccomp(PlanBuilder& plan, const SeccompFilter& filter) {
+void AddSeccomp(PlanBuilder& plan, const SeccompFilter& filter, int16_t listener) {
   PlanStep& step = plan.Add(Op::kSeccomp, "load seccomp filter");
   step.text = plan.Array(filter->instructions.data(), filter->instructions.size() * sizeof(sock_filter));
   step.a = filter->instructions.size();
   step.b = filter->flags;
+  step.fd = filter->notifies ? listener : kNoSlot;
 }
 
 // Takes effect at execve; set while we may still mount a procfs for it.
@@ -149,10 +150,22 @@ Result<uint64_t> CapabilityMask(const std::vector<std::string>& names) {
   return mask;
 }
 
-Result<> AddEarlySteps(PlanBuilder& plan, const Process& process) {
+std::vector<std::string> KnownCapabilities() {
+  std::vector<std::string> names;
+  for (cap_value_t value = 0; ::cap_get_bound(value) >= 0; ++value) {
+    char* name = ::cap_to_name(value);
+    if (name == nullptr) continue;
+    std::string& upper = names.emplace_back(name);
+    ::cap_free(name);
+    std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return std::toupper(c); });
+  }
+  return names;
+}
+
+Result<> AddEarlySteps(PlanBuilder& plan, const Process& process, bool keep_keyring) {
   RETURN_IF_ERROR(CheckProgram(process));
   plan.Add(Op::kSetsid, "start session");
-  plan.Add(Op::kNewKeyring, "start session keyring").flags = kPermissionOk;
+  if (!keep_keyring) plan.Add(Op::kNewKeyring, "start session keyring").flags = kPermissionOk;
   PlanStep& oom = plan.Add(Op::kOomScoreAdj, "set oom_score_adj");
   oom.text = plan.Text(std::to_string(process.oom_score_adj.value_or(0)));
   oom.flags = kPermissionOk;  // lowering needs CAP_SYS_RESOURCE; as far as permitted
@@ -160,11 +173,85 @@ Result<> AddEarlySteps(PlanBuilder& plan, const Process& process) {
   return AddScheduling(plan, process);
 }
 
-Result<> AddIdentitySteps(PlanBuilder& plan, const Process& process, const SeccompFilter& seccomp, bool two_stages) {
-  ASSIGN_OR_RETURN(const CapabilityMasks masks, Masks(process.capabilities));
+Result<> AddStdioOwner(PlanBuilder& plan, const Process& process, const std::optional<UserMappings>& user) {
+  std::optional<uint32_t> uid = process.user.uid;
+  std::optional<uint32_t> gid = process.user.gid;
+  if (user) {
+    uid = HostId(user->uids, *uid);
+    gid = HostId(user->gids, *gid);
+    if (!uid || !gid) {
+      return Error::Make(ErrorCode::kInvalidArgument, "user ", std::to_string(process.user.uid), ":",
+                         std::to_string(process.user.gid), " is not mapped in the user namespace");
+    }
+  }
   PlanStep& owner = plan.Add(Op::kStdioOwner, "give standard streams to the user");
-  owner.a = process.user.uid;
-  owner.b = process.user.gid;
+  owner.a = *uid;
+  owner.b = *gid;
+  return {};
+}
+
+int16_t AddGiven(PlanBuilder& plan, size_t count) {
+  int16_t first = kNoSlot;
+  for (size_t i = 0; i < count; ++i) {
+    const int16_t slot = plan.Given();
+    if (i == 0) first = slot;
+  }
+  return first;
+}
+
+void AddControllingTerminal(PlanBuilder& plan, const Process& process, int16_t terminal) {
+  PlanStep& step = plan.Add(Op::kControllingTerminal, "make the terminal the controlling one");
+  step.fd = terminal;
+  step.a = process.user.uid;
+}
+
+void AddExecTerminal(PlanBuilder& plan, const Process& process, int16_t console) {
+  PlanStep& open = plan.Add(Op::kTerminal, "open terminal");
+  open.fd2 = console;
+  open.out = plan.Slot();
+  open.a = process.console_width | uint64_t{process.console_height} << 16;
+  AddControllingTerminal(plan, process, open.out);
+}
+
+void AddHook(PlanBuilder& plan, const Hook& hook, int16_t state, std::string_view point) {
+  std::vector<uint32_t> texts = {plan.Text(hook.path)};
+  for (const std::string& argument : hook.args) texts.push_back(plan.Text(argument));
+  if (hook.args.empty()) texts.push_back(texts.front());
+  for (const std::string& variable : hook.env) texts.push_back(plan.Text(variable));
+  const uint32_t position = plan.Array(texts.data(), texts.size() * sizeof(uint32_t));
+  PlanStep& step = plan.Add(Op::kHook, std::string(point) + " hook " + hook.path);
+  step.fd = state;
+  step.text = position;
+  step.a = std::max<size_t>(hook.args.size(), 1);
+  step.b = hook.env.size();
+  step.c = static_cast<uint64_t>(hook.timeout_seconds.value_or(0));
+}
+
+namespace {
+
+void AddStartGate(PlanBuilder& plan, const StartGate* gate) {
+  if (gate == nullptr) return;
+  // Now, because whoever creates the container wants to hear of it, not whoever starts it.
+  plan.Add(Op::kFindProgram, "find program");
+  PlanStep& wait = plan.Add(Op::kAwaitStart, "wait for the start");
+  wait.fd = gate->start;
+  wait.fd2 = gate->started;
+  if (gate->hooks == nullptr) return;
+  for (const Hook& hook : *gate->hooks) AddHook(plan, hook, gate->state, "startContainer");
+}
+
+void AddPreserved(PlanBuilder& plan, const IdentityOptions& options) {
+  if (options.preserved_count == 0) return;
+  PlanStep& step = plan.Add(Op::kPreserve, "keep descriptors");
+  step.fd = options.preserved;
+  step.a = options.preserved_count;
+}
+
+}  // namespace
+
+Result<> AddIdentitySteps(PlanBuilder& plan, const Process& process, const IdentityOptions& options) {
+  ASSIGN_OR_RETURN(const CapabilityMasks masks, Masks(process.capabilities));
+  const SeccompFilter& seccomp = options.seccomp;
   AddLabel(plan, kAppArmor, "AppArmor profile", process.apparmor_profile);
   AddLabel(plan, kSelinux, "SELinux label", process.selinux_label);
   plan.Add(Op::kBoundingSet, "set bounding set").a = masks.bounding;
@@ -174,10 +261,19 @@ Result<> AddIdentitySteps(PlanBuilder& plan, const Process& process, const Secco
   AddCapset(plan, masks.effective | extra, masks.permitted | extra, masks.inheritable);
   plan.Add(Op::kAmbientSet, "set ambient capabilities").a = masks.ambient;
   if (process.no_new_privileges) plan.Add(Op::kNoNewPrivileges, "set no_new_privs");
-  if (seccomp != nullptr) AddSeccomp(plan, seccomp);
-  if (two_stages) {
+  // A listener is wanted by whoever creates the container, so that filter is loaded before the start.
+  const bool filter_first = seccomp != nullptr && seccomp->notifies;
+  if (filter_first) AddSeccomp(plan, seccomp, options.listener);
+  if (!options.second_stage) {
+    AddStartGate(plan, options.gate);
+    AddPreserved(plan, options);
+  }
+  if (seccomp != nullptr && !filter_first) AddSeccomp(plan, seccomp, kNoSlot);
+  if (options.second_stage) {
     if (keep_admin) AddCapset(plan, masks.effective, masks.permitted, masks.inheritable);
     plan.Add(Op::kStage, "enter the PID namespace");
+    AddStartGate(plan, options.gate);
+    AddPreserved(plan, options);
   }
   plan.Execute(Candidates(process), process.args, process.env, "exec " + process.args.front());
   return {};

@@ -22,6 +22,27 @@ std::vector<std::string> LaunchPlan::Lines() const {
 
 int16_t PlanBuilder::Slot() { return static_cast<int16_t>(next_slot_++); }
 
+int16_t PlanBuilder::Given() {
+  ++header_.given_count;
+  return Slot();
+}
+
+int16_t PlanBuilder::UserNamespace(std::string_view uid_map, std::string_view gid_map) {
+  const PlanUserNamespace wanted{Text(uid_map), Text(gid_map), 0, 0};  // equal texts have equal positions
+  for (const PlanUserNamespace& known : user_namespaces_) {
+    if (known.uid_map == wanted.uid_map && known.gid_map == wanted.gid_map) return static_cast<int16_t>(known.slot);
+  }
+  const int16_t slot = Slot();
+  user_namespaces_.push_back({wanted.uid_map, wanted.gid_map, static_cast<uint32_t>(slot), 0});
+  return slot;
+}
+
+int16_t PlanBuilder::PodUserNamespace() {
+  const int16_t slot = Slot();
+  user_namespaces_.push_back({kNoText, kNoText, static_cast<uint32_t>(slot), 0});
+  return slot;
+}
+
 PlanStep& PlanBuilder::Add(Op op, std::string_view label) {
   PlanStep& step = steps_.emplace_back();
   step.op = op;
@@ -71,6 +92,11 @@ Result<LaunchPlan> PlanBuilder::Finish() {
     return Error::Make(ErrorCode::kInvalidArgument, "container has too many mounts: needs ", std::to_string(next_slot_),
                        " descriptors of ", std::to_string(kMaxSlots));
   }
+  if (user_namespaces_.size() > kMaxGiven || header_.given_count > kMaxGiven) {
+    return Error::Make(ErrorCode::kInvalidArgument, "more than ", std::to_string(kMaxGiven), " different id mappings");
+  }
+  header_.user_namespaces = Array(user_namespaces_.data(), user_namespaces_.size() * sizeof(PlanUserNamespace));
+  header_.user_namespace_count = static_cast<uint16_t>(user_namespaces_.size());
   bytes_.resize((bytes_.size() + 7) & ~size_t{7});
   const size_t total = sizeof header_ + steps_.size() * sizeof(PlanStep) + bytes_.size();
   if (total > kMaxPlanBytes) {

@@ -40,6 +40,11 @@ class PlanBuilder {
  public:
   // A new descriptor slot.
   int16_t Slot();
+  // The slot of the next descriptor that the launcher gives; all of them before the first Slot().
+  int16_t Given();
+  // The slot of a user namespace with these maps, as /proc/PID/uid_map takes them; the pod's without.
+  int16_t UserNamespace(std::string_view uid_map, std::string_view gid_map);
+  int16_t PodUserNamespace();
   // Adds a step; `label` says what it does in an error text.
   PlanStep& Add(Op op, std::string_view label);
   uint32_t Text(std::string_view text);
@@ -58,6 +63,7 @@ class PlanBuilder {
   std::vector<PlanStep> steps_;
   std::string bytes_;
   std::map<std::string, uint32_t, std::less<>> known_texts_;
+  std::vector<PlanUserNamespace> user_namespaces_;
   int next_slot_ = kFirstFreeSlot;
   bool has_nul_ = false;  // a text with a NUL inside would be cut short silently
 };

@@ -76,6 +76,11 @@ bool ApplyKnown(std::string_view option, MountOptions& options) {
   if (std::ranges::find(kWithoutMeaning, option) != kWithoutMeaning.end()) return true;
   if (option == "rbind") {
     options.recursive_bind = true;
+  } else if (option == "idmap" || option == "ridmap") {
+    options.idmap = true;
+    options.recursive_idmap = option == "ridmap";
+  } else if (option == "tmpcopyup") {
+    options.copy_up = true;
   } else if (const Flag* flag = Find(kFlags, option)) {
     Apply(*flag, options);
   } else if (const Flag* recursive = Find(kFlags, rest)) {
@@ -103,6 +108,17 @@ Result<MountOptions> ParseMountOptions(const std::vector<std::string>& options) 
     parsed.data.emplace_back(option.substr(0, equals), equals == std::string::npos ? "" : option.substr(equals + 1));
   }
   return parsed;
+}
+
+std::vector<std::string> MountOptionNames() {
+  std::vector<std::string> names = {"rbind", "idmap", "ridmap", "tmpcopyup"};
+  names.insert(names.end(), kWithoutMeaning.begin(), kWithoutMeaning.end());
+  for (const auto& add : {std::string(), std::string("r")}) {
+    for (const Flag& flag : kFlags) names.push_back(add + std::string(flag.name));
+    for (const Propagation& propagation : kPropagations) names.push_back(add + std::string(propagation.name));
+  }
+  std::ranges::sort(names);
+  return names;
 }
 
 }  // namespace fermata::runtime

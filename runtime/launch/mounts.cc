@@ -1,34 +1,11 @@
 #include "runtime/launch/mounts.h"
 
-#include <fcntl.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <algorithm>
-#include <array>
-#include <set>
 
 namespace fermata::runtime {
 namespace {
-
-// Of <linux/mount.h> and <linux/fcntl.h>, which cannot be included beside <sys/mount.h> (glibc 2.36).
-constexpr uint64_t kOpenTreeClone = 1;
-constexpr uint64_t kAtRecursive = 0x8000;
-
-struct DefaultDevice {
-  const char* name;
-  unsigned major, minor;
-};
-constexpr std::array kDefaultDevices = {DefaultDevice{"null", 1, 3},    DefaultDevice{"zero", 1, 5},
-                                        DefaultDevice{"full", 1, 7},    DefaultDevice{"random", 1, 8},
-                                        DefaultDevice{"urandom", 1, 9}, DefaultDevice{"tty", 5, 0}};
-struct Link {
-  const char *target, *name;
-};
-constexpr std::array kDevLinks = {Link{"/proc/self/fd", "fd"}, Link{"/proc/self/fd/0", "stdin"},
-                                  Link{"/proc/self/fd/1", "stdout"}, Link{"/proc/self/fd/2", "stderr"},
-                                  Link{"pts/ptmx", "ptmx"}};
 
 bool IsBind(const Mount& mount) {
   return mount.type == "bind" || std::any_of(mount.options.begin(), mount.options.end(), [](const std::string& option) {
@@ -36,42 +13,35 @@ bool IsBind(const Mount& mount) {
          });
 }
 
-bool IsPodShm(const ContainerLaunch& launch, const Mount& mount) {
-  return launch.pod_shm && mount.destination == "/dev/shm" && mount.type == "tmpfs";
+// A read-only view of the host's, where the container may not mount its own.
+MountOptions HostTreeOptions() {
+  MountOptions options;
+  options.recursive_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  return options;
+}
+
+bool HasMountOn(const Spec& spec, std::string_view destination) {
+  return std::ranges::any_of(spec.mounts, [&](const Mount& mount) { return mount.destination == destination; });
 }
 
 }  // namespace
 
-void MountPlanner::OpenOverlay() {
-  const OverlayRootfs& overlay = *launch_.overlay;
-  const std::string label = "mount overlay of " + std::to_string(overlay.lower.size()) + " layers";
-  PlanStep& enter = plan_.Add(Op::kChangeDirectoryHost, label + ": chdir " + overlay.layers_dir);
-  enter.text = plan_.Text(overlay.layers_dir);
-  MountOptions options;
-  if (overlay.append_layers) {
-    for (const std::string& layer : overlay.lower) options.data.emplace_back("lowerdir+", layer);
-  } else {  // one string of at most 255 bytes: why layers have short names and this is done from their directory
-    std::string lower;
-    for (const std::string& layer : overlay.lower) lower += (lower.empty() ? "" : ":") + layer;
-    options.data.emplace_back("lowerdir", lower);
+std::string IdMapText(const IdMappings& mappings) {
+  std::string text;
+  for (const IdMapping& mapping : mappings) {
+    text += std::to_string(mapping.container_id) + ' ' + std::to_string(mapping.host_id) + ' ' +
+            std::to_string(mapping.size) + '\n';
   }
-  options.data.emplace_back("upperdir", overlay.upper);
-  options.data.emplace_back("workdir", overlay.work);
-  options.data.emplace_back("volatile", "");
-  root_ = NewFilesystem("overlay", "overlay", options, label);
-  plan_.Add(Op::kChangeDirectoryHost, "chdir /").text = plan_.Text("/");
+  return text;
 }
 
-void MountPlanner::OpenBindRootfs() {
-  root_ = plan_.Slot();
-  PlanStep& open = plan_.Add(Op::kOpenTree, "open root file system " + launch_.spec.root_path);
-  open.text = plan_.Text(launch_.spec.root_path);
-  open.a = kOpenTreeClone | kAtRecursive;
-  open.out = root_;
-  PlanStep& detach = plan_.Add(Op::kSetAttributes, "make root file system private");
-  detach.fd = root_;
-  detach.c = MS_PRIVATE;
-  detach.flags = kRecursive;
+int16_t MountPlanner::OpenTree(const std::string& path, bool recursive, const std::string& label) {
+  const int16_t tree = plan_.Slot();
+  PlanStep& open = plan_.Add(Op::kOpenTree, label);
+  open.text = plan_.Text(path);
+  open.a = kOpenTreeClone | (recursive ? kAtRecursive : uint64_t{0});
+  open.out = tree;
+  return tree;
 }
 
 // Of a clone or of a new mount: what concerns it alone, then what concerns all below it too.
@@ -89,17 +59,36 @@ void MountPlanner::AddAttributes(int16_t mount, const MountOptions& options, con
   add(options.recursive_set, options.recursive_clear, kRecursive);
 }
 
+// Bind mounts whose files show with other owners (mount_setattr(2), "ID-mapped mounts").
+Result<> MountPlanner::MapIds(const Mount& mount, const MountOptions& options, int16_t source) {
+  const bool own = !mount.uid_mappings.empty() || !mount.gid_mappings.empty();
+  if (!options.idmap && !own) return {};
+  if (mount.uid_mappings.empty() != mount.gid_mappings.empty()) {
+    return Error::Make(ErrorCode::kInvalidArgument, "mount on ", mount.destination,
+                       ": needs both uidMappings and gidMappings");
+  }
+  if (!own && place_.user_ns == kNoSlot) {
+    return Error::Make(ErrorCode::kInvalidArgument, "mount on ", mount.destination,
+                       ": idmap without mappings needs a container with a user namespace");
+  }
+  const int16_t user_ns =
+      own ? plan_.UserNamespace(IdMapText(mount.uid_mappings), IdMapText(mount.gid_mappings)) : place_.user_ns;
+  PlanStep& step = plan_.Add(Op::kSetAttributes, "map ids of " + mount.source + " for " + mount.destination);
+  step.fd = source;
+  step.fd2 = user_ns;
+  if (options.recursive_idmap) step.flags = kRecursive;
+  return {};
+}
+
 Result<> MountPlanner::OpenBind(const Mount& mount, size_t index) {
   ASSIGN_OR_RETURN(const MountOptions options, ParseMountOptions(mount.options), "mount on ", mount.destination);
   if (!options.data.empty()) {
     return Error::Make(ErrorCode::kInvalidArgument, "mount on ", mount.destination, ": option ",
                        options.data.front().first, " has no meaning for a bind mount");
   }
-  const int16_t source = sources_[index] = plan_.Slot();
-  PlanStep& open = plan_.Add(Op::kOpenTree, "open " + mount.source + " for " + mount.destination);
-  open.text = plan_.Text(mount.source);
-  open.a = kOpenTreeClone | (options.recursive_bind ? kAtRecursive : 0);
-  open.out = source;
+  const int16_t source = sources_[index] =
+      OpenTree(mount.source, options.recursive_bind, "open " + mount.source + " for " + mount.destination);
+  RETURN_IF_ERROR(MapIds(mount, options, source));
   // The clone of a shared tree is its peer already; anything else is cut off or made to follow only.
   if (options.propagation != MS_SHARED) {
     PlanStep& step = plan_.Add(Op::kSetAttributes, "set propagation of " + mount.destination);
@@ -111,18 +100,34 @@ Result<> MountPlanner::OpenBind(const Mount& mount, size_t index) {
   return {};
 }
 
+// What a user namespace may not mount, because its network or IPC namespace is not its own: the host's tree instead.
+const char* MountPlanner::HostTreeFor(const Mount& mount) const {
+  if (place_.user_ns == kNoSlot) return nullptr;
+  if (mount.type == "sysfs" && place_.host_network) return "/sys";
+  return mount.type == "mqueue" && place_.host_ipc ? "/dev/mqueue" : nullptr;
+}
+
 Result<> MountPlanner::OpenHostTrees() {
-  if (launch_.overlay) {
-    OpenOverlay();
-  } else {
-    OpenBindRootfs();
-  }
-  const std::vector<Mount>& mounts = launch_.spec.mounts;
+  const std::vector<Mount>& mounts = spec_.mounts;
   for (size_t i = 0; i < mounts.size(); ++i) {
     if (!mounts[i].destination.starts_with('/')) {
       return Error::Make(ErrorCode::kInvalidArgument, "mount destination ", mounts[i].destination, " is not absolute");
     }
-    if (IsBind(mounts[i])) RETURN_IF_ERROR(OpenBind(mounts[i], i));
+    if (IsBind(mounts[i])) {
+      RETURN_IF_ERROR(OpenBind(mounts[i], i));
+    } else if (const char* tree = HostTreeFor(mounts[i])) {
+      sources_[i] = OpenTree(tree, true, std::string("open ") + tree + " for " + mounts[i].destination);
+      AddAttributes(sources_[i], HostTreeOptions(), mounts[i].destination);
+    }
+  }
+  if (place_.user_ns != kNoSlot) OpenDevices();
+  // Last: with mapped ids this goes on in another mount namespace.
+  if (place_.overlay == nullptr) {
+    OpenBindRootfs();
+  } else if (place_.user_ns == kNoSlot) {
+    OpenOverlay();
+  } else {
+    OpenMappedOverlay();
   }
   return {};
 }
@@ -140,6 +145,12 @@ int16_t MountPlanner::NewFilesystem(const std::string& type, const std::string& 
     if (!value.empty()) step.text2 = plan_.Text(value);
   };
   if (!source.empty()) configure("source", source);
+  if (type == "proc" && place_.proc_of_pid_slot) {
+    PlanStep& step = plan_.Add(Op::kFsConfig, label + ": option pidns");
+    step.fd = context;
+    step.fd2 = kPidSlot;
+    step.text = plan_.Text("pidns");
+  }
   for (const auto& [key, value] : options.data) configure(key, value);
   const int16_t mount = plan_.Slot();
   PlanStep& create = plan_.Add(Op::kFsMount, label);
@@ -163,43 +174,6 @@ void MountPlanner::AttachOn(int16_t mount, const std::string& destination, uint6
   plan_.Add(Op::kClose, label).fd = target;
 }
 
-// /dev is always a tmpfs of ours, filled before it is attached: nothing in the image can steer a name here.
-void MountPlanner::FillDev(int16_t dev) {
-  const auto add_node = [&](const std::string& name, mode_t type, uint32_t mode, dev_t device, uint64_t owner) {
-    PlanStep& step = plan_.Add(Op::kMakeNode, "make device /dev/" + name);
-    step.fd = dev;
-    step.text = plan_.Text(name);
-    step.a = type | mode;
-    step.b = device;
-    step.c = owner;
-  };
-  for (const DefaultDevice& device : kDefaultDevices) {
-    add_node(device.name, S_IFCHR, 0666, makedev(device.major, device.minor), 0);
-  }
-  std::set<std::string> directories;
-  for (const Device& device : launch_.spec.linux.devices) {
-    if (!device.path.starts_with("/dev/")) continue;
-    for (size_t slash = device.path.find('/', 5); slash != std::string::npos;
-         slash = device.path.find('/', slash + 1)) {
-      if (!directories.insert(device.path.substr(5, slash - 5)).second) continue;
-      PlanStep& make = plan_.Add(Op::kMakeDirectory, "make " + device.path.substr(0, slash));
-      make.fd = dev;
-      make.text = plan_.Text(device.path.substr(5, slash - 5));
-      make.a = 0755;
-    }
-    const mode_t type = device.type == 'b' ? S_IFBLK : device.type == 'p' ? S_IFIFO : S_IFCHR;
-    add_node(device.path.substr(5), type, device.mode,
-             makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor)),
-             device.uid | uint64_t{device.gid} << 32);
-  }
-  for (const Link& link : kDevLinks) {
-    PlanStep& step = plan_.Add(Op::kMakeSymlink, std::string("make link /dev/") + link.name);
-    step.fd = dev;
-    step.text = plan_.Text(link.target);
-    step.text2 = plan_.Text(link.name);
-  }
-}
-
 Result<> MountPlanner::AttachMount(const Mount& mount, size_t index) {
   const std::string label = "mount " + (mount.type.empty() ? mount.source : mount.type) + " on " + mount.destination;
   if (const auto source = sources_.find(index); source != sources_.end()) {
@@ -207,26 +181,30 @@ Result<> MountPlanner::AttachMount(const Mount& mount, size_t index) {
              "mount " + mount.source + " on " + mount.destination);
     return {};
   }
-  if (IsPodShm(launch_, mount) || (mount.type == "proc" && launch_.two_stages)) {
+  const bool shm = place_.pod_shm && mount.destination == "/dev/shm" && mount.type == "tmpfs";
+  if (shm || (mount.type == "proc" && place_.pod_proc)) {
     // What pause holds ready in the template namespace, which is "/" at this point.
-    const int16_t clone = plan_.Slot();
-    PlanStep& open = plan_.Add(Op::kOpenTree, label);
-    open.text = plan_.Text(mount.type == "proc" ? "/p" : "/m");
-    open.a = kOpenTreeClone;
-    open.out = clone;
-    AttachOn(clone, mount.destination, kTargetDirectory, label);
+    AttachOn(OpenTree(shm ? "/m" : "/p", false, label), mount.destination, kTargetDirectory, label);
     return {};
   }
   ASSIGN_OR_RETURN(const MountOptions options, ParseMountOptions(mount.options), label);
   const std::string type = mount.type == "cgroup" ? "cgroup2" : mount.type;
   const int16_t filesystem = NewFilesystem(type, mount.source, options, label);
   if (mount.destination == "/dev" && type == "tmpfs") FillDev(filesystem);
+  if (options.copy_up) {
+    PlanStep& copy = plan_.Add(Op::kCopyUp, label + ": copy what the image has there");
+    copy.fd = root_;
+    copy.text = plan_.Text(mount.destination);
+    copy.fd2 = filesystem;
+  }
   AttachOn(filesystem, mount.destination, kTargetDirectory, label);
+  if (mount.destination == "/dev") AttachDevices();
+  if (type == "devpts" && place_.console != kNoSlot && terminal_ == kNoSlot) AddTerminal(filesystem);
   return {};
 }
 
 void MountPlanner::MaskAndProtect() {
-  const Linux& settings = launch_.spec.linux;
+  const Linux& settings = spec_.linux;
   for (const std::string& path : settings.readonly_paths) {
     PlanStep& step = plan_.Add(Op::kReadonlyPath, "make " + path + " read-only");
     step.fd = root_;
@@ -235,17 +213,17 @@ void MountPlanner::MaskAndProtect() {
   }
   if (settings.masked_paths.empty()) return;
   // The cover for files is the null device of our own fresh /dev, by descriptor.
-  null_device_ = plan_.Slot();
+  const int16_t null_device = plan_.Slot();
   PlanStep& open = plan_.Add(Op::kOpenTarget, "open /dev/null to mask paths");
   open.fd = root_;
   open.text = plan_.Text("/dev/null");
   open.a = kTargetFile;
-  open.out = null_device_;
+  open.out = null_device;
   const int16_t empty = plan_.Slot();
   for (const std::string& path : settings.masked_paths) {
     PlanStep& step = plan_.Add(Op::kMaskPath, "mask " + path);
     step.fd = root_;
-    step.fd2 = null_device_;
+    step.fd2 = null_device;
     step.out = empty;
     step.text = plan_.Text(path);
     step.flags = kMissingOk;
@@ -255,30 +233,45 @@ void MountPlanner::MaskAndProtect() {
 Result<> MountPlanner::AttachMounts() {
   PlanStep& move = plan_.Add(Op::kMoveMount, "attach root file system");
   move.fd = root_;
-  move.text = plan_.Text("/r");
-  const std::vector<Mount>& mounts = launch_.spec.mounts;
-  for (size_t i = 0; i < mounts.size(); ++i) RETURN_IF_ERROR(AttachMount(mounts[i], i));
+  move.text = plan_.Text(place_.attach_on);
+  // A /dev of the image's own would be a place where it steers what we make (M-04 of the threat table).
+  if (!HasMountOn(spec_, "/dev")) {
+    RETURN_IF_ERROR(AttachMount({"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=64k"}, {}, {}},
+                                spec_.mounts.size()));
+  }
+  for (size_t i = 0; i < spec_.mounts.size(); ++i) RETURN_IF_ERROR(AttachMount(spec_.mounts[i], i));
+  if (place_.console != kNoSlot && terminal_ == kNoSlot) {
+    return Error::Make(ErrorCode::kInvalidArgument, "a terminal needs a mount of type devpts");
+  }
   MaskAndProtect();
   return {};
 }
 
-void MountPlanner::EnterRoot() {
+Result<> MountPlanner::EnterRoot() {
   plan_.Add(Op::kPivotRoot, "change root").fd = root_;
-  const std::string& propagation = launch_.spec.linux.rootfs_propagation;
-  if (propagation == "shared" || propagation == "rshared" || propagation == "slave" || propagation == "rslave") {
+  MountOptions propagation;
+  if (const std::string& wanted = spec_.linux.rootfs_propagation; !wanted.empty()) {
+    ASSIGN_OR_RETURN(propagation, ParseMountOptions({wanted}), "rootfsPropagation");
+    if (propagation.propagation == 0) {
+      return Error::Make(ErrorCode::kInvalidArgument, "rootfsPropagation: ", wanted, " is none of private, slave, ",
+                         "shared, unbindable");
+    }
+  }
+  if (propagation.propagation != 0 && propagation.propagation != MS_PRIVATE) {
     PlanStep& step = plan_.Add(Op::kSetAttributes, "set propagation of the root file system");
     step.fd = root_;
-    step.c = propagation.find("shared") != std::string::npos ? MS_SHARED : MS_SLAVE;
+    step.c = propagation.propagation;
     step.flags = kRecursive;
   }
   // The working directory is made if it is missing, so it comes before the root turns read-only.
-  PlanStep& directory = plan_.Add(Op::kChangeDirectory, "enter working directory " + launch_.spec.process.cwd);
-  directory.text = plan_.Text(launch_.spec.process.cwd);
-  if (launch_.spec.root_readonly) {
+  PlanStep& directory = plan_.Add(Op::kChangeDirectory, "enter working directory " + spec_.process.cwd);
+  directory.text = plan_.Text(spec_.process.cwd);
+  if (spec_.root_readonly) {
     PlanStep& step = plan_.Add(Op::kSetAttributes, "make the root file system read-only");
     step.fd = root_;
     step.a = MOUNT_ATTR_RDONLY;
   }
+  return {};
 }
 
 }  // namespace fermata::runtime

@@ -6,37 +6,84 @@
 #include <vector>
 
 #include "runtime/base/result.h"
-#include "runtime/launch/container_plan.h"
+#include "runtime/launch/launch_plan.h"
 #include "runtime/launch/mount_options.h"
+#include "runtime/spec/spec.h"
 
 namespace fermata::runtime {
+
+// A root made of an image's layers; all paths on the host.
+struct OverlayRootfs {
+  std::string layers_dir;          // what `lower` is relative to
+  std::vector<std::string> lower;  // names, top first
+  std::string upper;               // with a user namespace: its top belongs to the mapped root
+  std::string work;
+  bool append_layers = false;  // the kernel takes "lowerdir+" (found by trying, overlay/overlay_mount.h)
+};
+
+// Where the mounts are made, and out of what. Everything referred to outlives the planner.
+struct MountPlace {
+  const Spec& spec;
+  const OverlayRootfs* overlay = nullptr;  // else spec.root_path is bind-mounted
+  // The directory of the mount namespace that the root is attached on until it becomes "/".
+  std::string attach_on = "/dev";
+  bool in_pod = false;            // the template of the pod is there: /p its proc, /m its shm
+  bool pod_shm = false;           // /dev/shm is the pod's
+  bool proc_of_pid_slot = false;  // proc is to be of the PID namespace in kPidSlot, which we enter later (Linux 6.17)
+  bool pod_proc = false;          // proc is the template's: we are not in the PID namespace yet
+  int16_t user_ns = kNoSlot;      // of the container, which then can neither make devices nor ...
+  bool host_network = false;      // ... mount sysfs, for the host's network
+  bool host_ipc = false;          // ... or mqueue
+  int16_t console = kNoSlot;      // socket that takes the terminal, where the process has one
+};
 
 // Steps in three parts, because host paths have to be opened before a namespace is joined.
 class MountPlanner {
  public:
-  MountPlanner(PlanBuilder& plan, const ContainerLaunch& launch) : plan_(plan), launch_(launch) {}
+  MountPlanner(PlanBuilder& plan, const MountPlace& place) : plan_(plan), place_(place), spec_(place.spec) {}
 
   Result<> OpenHostTrees();  // before the join: rootfs and sources of bind mounts
-  Result<> AttachMounts();   // after the join: rootfs on /r, then all mounts, masked and read-only paths
-  void EnterRoot();          // pivot_root and what follows
+  Result<> AttachMounts();   // after the join: rootfs, then all mounts, masked and read-only paths
+  Result<> EnterRoot();      // pivot_root and what follows
+  // The process's end of its terminal; kNoSlot if it has none.
+  [[nodiscard]] int16_t terminal() const { return terminal_; }
 
  private:
+  // rootfs.cc
   void OpenOverlay();
+  void OpenMappedOverlay();
   void OpenBindRootfs();
+  void ConfigureOverlay(MountOptions options, const std::string& label);
+
+  // mounts.cc
+  int16_t OpenTree(const std::string& path, bool recursive, const std::string& label);
   void AddAttributes(int16_t mount, const MountOptions& options, const std::string& destination);
   Result<> OpenBind(const Mount& mount, size_t index);
+  Result<> MapIds(const Mount& mount, const MountOptions& options, int16_t source);
+  [[nodiscard]] const char* HostTreeFor(const Mount& mount) const;
   Result<> AttachMount(const Mount& mount, size_t index);
   int16_t NewFilesystem(const std::string& type, const std::string& source, const MountOptions& options,
                         const std::string& label);
   void AttachOn(int16_t mount, const std::string& destination, uint64_t kind, const std::string& label);
-  void FillDev(int16_t dev);
   void MaskAndProtect();
 
+  // dev_mount.cc
+  void OpenDevices();
+  void FillDev(int16_t dev);
+  void MakeDevice(int16_t dev, const Device& device);
+  void AttachDevices();
+  void AddTerminal(int16_t devpts);
+
   PlanBuilder& plan_;
-  const ContainerLaunch& launch_;
+  const MountPlace& place_;
+  const Spec& spec_;
   int16_t root_ = kNoSlot;
-  int16_t null_device_ = kNoSlot;
-  std::map<size_t, int16_t> sources_;  // index of the mount -> slot of its opened source
+  int16_t terminal_ = kNoSlot;
+  std::map<size_t, int16_t> sources_;       // index of the mount -> slot of its opened source
+  std::map<std::string, int16_t> devices_;  // path of the device -> slot of its opened node
 };
+
+// Maps as /proc/PID/uid_map takes them.
+std::string IdMapText(const IdMappings& mappings);
 
 }  // namespace fermata::runtime

@@ -1,11 +1,13 @@
 #include "runtime/launch/plan_format.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace fermata::runtime {
 namespace {
 
 constexpr uint64_t kFilterInstructionBytes = 8;  // struct sock_filter
+constexpr uint64_t kMaxHookTexts = 4096;         // arguments, and variables, of one hook
 
 // The bytes behind the steps, and what may be asked of them.
 struct Bytes {
@@ -46,7 +48,18 @@ unsigned NeededFields(Op op) {
     case Op::kPivotRoot:
     case Op::kClose:
     case Op::kSetns:
+    case Op::kGate:
+    case Op::kControllingTerminal:
+    case Op::kPreserve:
       return kFd;
+    case Op::kAwaitStart:
+      return kFd | kFd2;
+    case Op::kTerminal:
+      return kFd2 | kOut;
+    case Op::kCopyUp:
+      return kFd | kFd2 | kText;
+    case Op::kHook:
+      return kFd | kText;
     case Op::kFsConfig:
     case Op::kMakeDirectory:
     case Op::kMakeNode:
@@ -67,6 +80,7 @@ unsigned NeededFields(Op op) {
     case Op::kHostname:
     case Op::kSecurityLabel:
     case Op::kTimeOffsets:
+    case Op::kDomainname:
       return kText;
     default:
       return 0;
@@ -79,6 +93,17 @@ bool HasNeededFields(const PlanStep& step) {
                            (step.text2 == kNoText ? 0U : kText2);
   const unsigned needed = NeededFields(step.op);
   return (present & needed) == needed;
+}
+
+bool ValidUserNamespaces(const PlanView& plan, const Bytes& bytes) {
+  const PlanHeader& header = plan.header();
+  if (header.given_count > kMaxGiven || header.user_namespace_count > kMaxGiven) return false;
+  if (header.user_namespace_count == 0) return true;
+  if (!bytes.HasArray(header.user_namespaces, header.user_namespace_count, sizeof(PlanUserNamespace))) return false;
+  return std::ranges::all_of(plan.user_namespaces(), [&](const PlanUserNamespace& entry) {
+    return entry.slot >= kFirstFreeSlot && entry.slot < kMaxSlots && bytes.HasText(entry.uid_map) &&
+           bytes.HasText(entry.gid_map) && (entry.uid_map == kNoText) == (entry.gid_map == kNoText);
+  });
 }
 
 bool ValidStep(const PlanStep& step, const Bytes& bytes) {
@@ -94,6 +119,13 @@ bool ValidStep(const PlanStep& step, const Bytes& bytes) {
       return bytes.HasArray(step.text, 1, sizeof(SchedulerAttributes));
     case Op::kCpuAffinity:
       return bytes.HasArray(step.text, step.a, sizeof(uint64_t));
+    case Op::kMemoryPolicy:
+      return bytes.HasArray(step.text, step.b, sizeof(uint64_t));
+    case Op::kPreserve:
+      return step.a <= kMaxGiven && step.fd + static_cast<int>(step.a) <= kMaxSlots && bytes.HasText(step.text);
+    case Op::kHook:
+      return step.a <= kMaxHookTexts && step.b <= kMaxHookTexts &&
+             bytes.HasTexts(step.text, static_cast<uint32_t>(1 + step.a + step.b));
     default:
       return bytes.HasText(step.text);
   }
@@ -114,7 +146,7 @@ bool ValidatePlan(std::span<const std::byte> data) {
   for (const PlanStep& step : plan.steps()) {
     if (!ValidStep(step, bytes)) return false;
   }
-  return bytes.HasTexts(header.candidates, header.candidate_count) &&
+  return ValidUserNamespaces(plan, bytes) && bytes.HasTexts(header.candidates, header.candidate_count) &&
          bytes.HasTexts(header.arguments, header.argument_count) &&
          bytes.HasTexts(header.environment, header.environment_count) && bytes.HasText(header.exec_label);
 }

@@ -23,9 +23,10 @@ enum class Op : uint16_t {
   kNone = 0,
   // Descriptors and mounts (child_mounts.cc)
   kOpenTree = 1,              // out = open_tree(fd or cwd, text, a = flags)
-  kSetAttributes = 2,         // mount_setattr(fd): a = set, b = clear, c = propagation; recursive by flag
+  kSetAttributes = 2,         // mount_setattr(fd): a = set, b = clear, c = propagation; fd2 = user namespace whose
+                              // ids the mount shows (MOUNT_ATTR_IDMAP); recursive by flag
   kFsOpen = 3,                // out = fsopen(text)
-  kFsConfig = 4,              // fsconfig(fd): text = key, text2 = value (absent: a flag)
+  kFsConfig = 4,              // fsconfig(fd): text = key, text2 = value, or fd2 is it (both absent: a flag)
   kFsMount = 5,               // out = fsmount(fd) after CMD_CREATE, a = attributes; closes fd
   kOpenTarget = 6,            // out = text below fd as the root; made if missing: a = TargetKind
   kMoveMount = 7,             // attaches fd on fd2, or on the path text
@@ -39,6 +40,7 @@ enum class Op : uint16_t {
   kChangeDirectoryHost = 15,  // chdir(text) before the root is changed
   kPrivateRoot = 16,          // makes "/" and all below it private
   kClose = 17,                // closes fd
+  kCopyUp = 18,               // copies what lies at text below fd into the mount fd2
   // Process (child_process.cc)
   kSetns = 32,    // setns(fd, a)
   kUnshare = 33,  // unshare(a)
@@ -56,8 +58,8 @@ enum class Op : uint16_t {
   kCapabilities = 45,  // a = effective, b = permitted, c = inheritable
   kAmbientSet = 46,    // raises what is in a
   kNoNewPrivileges = 47,
-  kSeccomp = 48,        // text = sock_filter[a], b = flags of seccomp(2)
-  kStage = 49,          // goes on in a sibling: clone(CLONE_PARENT); what follows has only what is left
+  kSeccomp = 48,        // text = sock_filter[a], b = flags of seccomp(2); the listener, if asked for, goes to socket fd
+  kStage = 49,          // goes on in a sibling: clone(CLONE_PARENT | a); what follows has only what is left
   kStdioOwner = 50,     // fchown of the standard streams that are pipes: a = uid, b = gid
   kScheduler = 51,      // text = SchedulerAttributes
   kIoPriority = 52,     // a = ioprio_set's value
@@ -65,6 +67,18 @@ enum class Op : uint16_t {
   kPersonality = 54,    // a
   kSecurityLabel = 55,  // text = label of the next execve; a = SecurityModule
   kTimeOffsets = 56,    // text, as /proc/self/timens_offsets takes it
+  kMemoryPolicy = 57,   // a = mode and flags of set_mempolicy(2), text = uint64_t[b] of nodes
+  kDomainname = 58,     // text
+  // Between the process and who launched it (child_launch.cc)
+  kGate = 64,                 // tells the launcher, then waits for a byte from fd
+  kAwaitStart = 65,           // the report goes to fd2 from now on; waits for a byte from fd
+  kHook = 66,                 // runs a program to its end: text = positions of path, a arguments, b variables; fd = its
+                              // standard input, read from the beginning; c = seconds or 0
+  kTerminal = 67,             // new terminal of the devpts mount fd, or of /dev/pts: its end to the socket fd2, the
+                              // process's own end in out; a = columns | rows << 16
+  kControllingTerminal = 68,  // fd becomes the controlling terminal and the standard streams; a = owner
+  kFindProgram = 69,          // fails as the execution would if no candidate can be executed
+  kPreserve = 70,             // a slots from fd on become the program's descriptors 3 and following
 };
 
 enum StepFlag : uint16_t {
@@ -75,6 +89,12 @@ enum StepFlag : uint16_t {
 
 // kTargetLikeSource: as the descriptor fd2 is.
 enum TargetKind : uint64_t { kTargetDirectory = 0, kTargetFile = 1, kTargetLikeSource = 2 };
+
+// Flags of kOpenTree: of <linux/mount.h> and <linux/fcntl.h>, which cannot be included beside <sys/mount.h>
+// (glibc 2.36).
+inline constexpr uint64_t kOpenTreeClone = 1;
+inline constexpr uint64_t kAtEmptyPath = 0x1000;
+inline constexpr uint64_t kAtRecursive = 0x8000;
 
 enum SecurityModule : uint64_t { kAppArmor = 0, kSelinux = 1 };
 
@@ -95,7 +115,8 @@ inline constexpr int16_t kNoSlot = -1;
 inline constexpr int16_t kJoinSlot = 0;  // pidfd of the process whose namespaces are joined
 inline constexpr int16_t kPidSlot = 1;   // pidfd of the process whose PID namespace is joined
 inline constexpr int16_t kFirstFreeSlot = 2;
-inline constexpr int16_t kMaxSlots = 256;
+inline constexpr int16_t kMaxSlots = 1024;
+inline constexpr size_t kMaxGiven = 64;
 inline constexpr uint32_t kNoText = ~0U;
 
 struct PlanStep {
@@ -131,15 +152,30 @@ struct PlanHeader {
   uint32_t environment = kNoText;
   uint32_t environment_count = 0;
   uint32_t exec_label = kNoText;
-  uint32_t reserved[2] = {0, 0};
+  // PlanUserNamespace[n]. The launcher makes them, or has them, before the clone.
+  uint32_t user_namespaces = 0;
+  uint16_t user_namespace_count = 0;
+  uint16_t given_count = 0;  // descriptors of the launcher in the slots from kFirstFreeSlot on
 };
 static_assert(sizeof(PlanHeader) == 64);
+
+// A user namespace in a slot. Without texts: the pod's. Format of the texts: /proc/PID/uid_map.
+struct PlanUserNamespace {
+  uint32_t uid_map = kNoText;
+  uint32_t gid_map = kNoText;
+  uint32_t slot = 0;
+  uint32_t reserved = 0;
+};
+static_assert(sizeof(PlanUserNamespace) == 16);
 
 // What the child sends when it cannot go on; end of file instead means that the program runs.
 struct ChildFailure {
   uint32_t step = 0;  // index into the steps; step_count: the execution itself
   int32_t error = 0;  // errno
 };
+// In `step`, these are no failures: a second stage has begun (its pid in `error`), a kGate is reached.
+inline constexpr uint32_t kReportStage = ~0U;
+inline constexpr uint32_t kReportGate = ~1U;
 
 // A plan in memory, checked.
 class PlanView {
@@ -157,6 +193,10 @@ class PlanView {
   [[nodiscard]] const char* Text(uint32_t position) const { return position == kNoText ? nullptr : Bytes(position); }
   [[nodiscard]] const uint32_t* Array(uint32_t position) const {
     return reinterpret_cast<const uint32_t*>(Bytes(position));
+  }
+  [[nodiscard]] std::span<const PlanUserNamespace> user_namespaces() const {
+    if (header().user_namespace_count == 0) return {};
+    return {reinterpret_cast<const PlanUserNamespace*>(Bytes(header().user_namespaces)), header().user_namespace_count};
   }
 
  private:

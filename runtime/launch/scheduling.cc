@@ -27,6 +27,16 @@ constexpr std::array kSchedulerFlags = {Word{"SCHED_FLAG_RESET_ON_FORK", 0x01}, 
 constexpr std::array kIoClasses = {Word{"IOPRIO_CLASS_RT", 1}, Word{"IOPRIO_CLASS_BE", 2},
                                    Word{"IOPRIO_CLASS_IDLE", 3}};
 constexpr uint32_t kIoClassShift = 13;
+// <linux/mempolicy.h>
+constexpr std::array kMemoryModes = {Word{"MPOL_DEFAULT", 0},
+                                     Word{"MPOL_PREFERRED", 1},
+                                     Word{"MPOL_BIND", 2},
+                                     Word{"MPOL_INTERLEAVE", 3},
+                                     Word{"MPOL_LOCAL", 4},
+                                     Word{"MPOL_PREFERRED_MANY", 5},
+                                     Word{"MPOL_WEIGHTED_INTERLEAVE", 6}};
+constexpr std::array kMemoryFlags = {Word{"MPOL_F_NUMA_BALANCING", 1U << 13}, Word{"MPOL_F_RELATIVE_NODES", 1U << 14},
+                                     Word{"MPOL_F_STATIC_NODES", 1U << 15}};
 constexpr std::array kPersonalities = {Word{"LINUX", PER_LINUX}, Word{"LINUX32", PER_LINUX32}};
 
 template <size_t kCount>
@@ -112,6 +122,25 @@ Result<> AddCpuAffinity(PlanBuilder& plan, std::string_view cpus) {
   PlanStep& step = plan.Add(Op::kCpuAffinity, "set CPU affinity " + std::string(cpus));
   step.text = plan.Array(mask.data(), mask.size() * sizeof(uint64_t));
   step.a = mask.size();
+  return {};
+}
+
+Result<> AddMemoryPolicy(PlanBuilder& plan, const std::optional<MemoryPolicy>& policy) {
+  if (!policy) return {};
+  ASSIGN_OR_RETURN(uint32_t mode, ValueOf(kMemoryModes, policy->mode, "memory policy"));
+  for (const std::string& flag : policy->flags) {
+    ASSIGN_OR_RETURN(const uint32_t bit, ValueOf(kMemoryFlags, flag, "memory policy flag"));
+    mode |= bit;
+  }
+  std::vector<uint64_t> nodes;
+  if (!policy->nodes.empty()) {
+    ASSIGN_OR_RETURN(nodes, ParseCpuList(policy->nodes), "memoryPolicy.nodes");
+  }
+  const uint32_t position = plan.Array(nodes.data(), nodes.size() * sizeof(uint64_t));
+  PlanStep& step = plan.Add(Op::kMemoryPolicy, "set memory policy " + policy->mode);
+  step.a = mode;
+  step.text = position;
+  step.b = nodes.size();
   return {};
 }
 

@@ -23,6 +23,9 @@ struct FreeFilter {
 };
 using Context = std::unique_ptr<void, FreeFilter>;
 
+constexpr uint64_t kWaitKillable = 1U << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19
+constexpr std::string_view kNotify = "SCMP_ACT_NOTIFY";
+
 template <typename Value>
 using Names = std::pair<std::string_view, Value>;
 
@@ -34,6 +37,31 @@ constexpr std::array kOperators = {Names<scmp_compare>{"SCMP_CMP_NE", SCMP_CMP_N
                                    Names<scmp_compare>{"SCMP_CMP_GT", SCMP_CMP_GT},
                                    Names<scmp_compare>{"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
 
+// With the number that it takes, if it takes one, left out.
+constexpr std::array kActions = {Names<uint32_t>{"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},
+                                 Names<uint32_t>{"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0)},
+                                 Names<uint32_t>{"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD},
+                                 Names<uint32_t>{"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS},
+                                 Names<uint32_t>{"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
+                                 Names<uint32_t>{"SCMP_ACT_LOG", SCMP_ACT_LOG},
+                                 Names<uint32_t>{kNotify, SCMP_ACT_NOTIFY},
+                                 Names<uint32_t>{"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0)},
+                                 Names<uint32_t>{"SCMP_ACT_TRAP", SCMP_ACT_TRAP}};
+bool TakesNumber(uint32_t action) { return action == SCMP_ACT_ERRNO(0) || action == SCMP_ACT_TRACE(0); }
+
+// SECCOMP_FILTER_FLAG_TSYNC changes nothing: the process has one thread when the filter is loaded.
+constexpr std::array kFlags = {Names<uint64_t>{"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
+                               Names<uint64_t>{"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+                               Names<uint64_t>{"SECCOMP_FILTER_FLAG_TSYNC", 0},
+                               Names<uint64_t>{"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", kWaitKillable}};
+
+template <typename Table>
+std::vector<std::string> NamesOf(const Table& table) {
+  std::vector<std::string> names;
+  for (const auto& entry : table) names.emplace_back(entry.first);
+  return names;
+}
+
 Error Invalid(std::string_view what, std::string_view name) {
   return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: unknown ", what, " ", name);
 }
@@ -41,13 +69,8 @@ Error Invalid(std::string_view what, std::string_view name) {
 Result<uint32_t> ActionOf(const std::string& name, const std::optional<uint32_t>& errno_ret) {
   const uint32_t error = errno_ret.value_or(EPERM);
   if (error > 4095) return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: errnoRet is over 4095");
-  if (name == "SCMP_ACT_ALLOW") return uint32_t{SCMP_ACT_ALLOW};
-  if (name == "SCMP_ACT_ERRNO") return uint32_t{SCMP_ACT_ERRNO(error)};
-  if (name == "SCMP_ACT_KILL" || name == "SCMP_ACT_KILL_THREAD") return uint32_t{SCMP_ACT_KILL_THREAD};
-  if (name == "SCMP_ACT_KILL_PROCESS") return uint32_t{SCMP_ACT_KILL_PROCESS};
-  if (name == "SCMP_ACT_TRAP") return uint32_t{SCMP_ACT_TRAP};
-  if (name == "SCMP_ACT_TRACE") return uint32_t{SCMP_ACT_TRACE(error)};
-  if (name == "SCMP_ACT_LOG") return uint32_t{SCMP_ACT_LOG};
+  const auto* found = std::ranges::find(kActions, name, &Names<uint32_t>::first);
+  if (found != kActions.end()) return found->second | (TakesNumber(found->second) ? error : 0);
   return Invalid("action", name);
 }
 
@@ -58,17 +81,12 @@ Result<scmp_compare> OperatorOf(const std::string& name) {
   return found->second;
 }
 
-// SECCOMP_FILTER_FLAG_TSYNC changes nothing: the process has one thread when the filter is loaded.
 Result<uint64_t> FlagsOf(const std::vector<std::string>& names) {
   uint64_t flags = 0;
   for (const std::string& name : names) {
-    if (name == "SECCOMP_FILTER_FLAG_LOG") {
-      flags |= SECCOMP_FILTER_FLAG_LOG;
-    } else if (name == "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
-      flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-    } else if (name != "SECCOMP_FILTER_FLAG_TSYNC") {
-      return Invalid("flag", name);
-    }
+    const auto* found = std::ranges::find(kFlags, name, &Names<uint64_t>::first);
+    if (found == kFlags.end()) return Invalid("flag", name);
+    flags |= found->second;
   }
   return flags;
 }
@@ -109,6 +127,22 @@ Result<> AddRule(scmp_filter_ctx context, const SeccompRule& rule, uint32_t defa
   return {};
 }
 
+// The listener leaves the process by sendmsg(2) while nobody answers yet: that call must not wait for an answer.
+Result<bool> Notifies(const Seccomp& profile) {
+  if (profile.default_action == kNotify) {
+    return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: ", kNotify, " cannot be the default action");
+  }
+  bool notifies = false;
+  for (const SeccompRule& rule : profile.rules) {
+    if (rule.action != kNotify) continue;
+    notifies = true;
+    if (std::ranges::find(rule.names, "sendmsg") == rule.names.end()) continue;
+    return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: ", kNotify,
+                       " for sendmsg, by which the listener is handed on");
+  }
+  return notifies;
+}
+
 // libseccomp writes the program to a descriptor only.
 Result<std::vector<sock_filter>> Export(scmp_filter_ctx context) {
   const UniqueFd file(::memfd_create("seccomp", MFD_CLOEXEC));
@@ -141,6 +175,10 @@ std::string KeyOf(const Seccomp& profile) {
 
 }  // namespace
 
+std::vector<std::string> SeccompActionNames() { return NamesOf(kActions); }
+std::vector<std::string> SeccompOperatorNames() { return NamesOf(kOperators); }
+std::vector<std::string> SeccompFlagNames() { return NamesOf(kFlags); }
+
 Result<std::vector<sock_filter>> ListSeccomp(const Seccomp& profile) {
   ASSIGN_OR_RETURN(const uint32_t fallback, ActionOf(profile.default_action, profile.default_errno_ret));
   const Context context(seccomp_init(fallback));
@@ -156,8 +194,13 @@ Result<std::vector<sock_filter>> ListSeccomp(const Seccomp& profile) {
 
 Result<SeccompFilter> CompileSeccomp(const Seccomp& profile) {
   ASSIGN_OR_RETURN(const std::vector<sock_filter> listed, ListSeccomp(profile));
-  SeccompProgram program{CompactFilter(listed), 0};
+  SeccompProgram program{CompactFilter(listed)};
   ASSIGN_OR_RETURN(program.flags, FlagsOf(profile.flags));
+  ASSIGN_OR_RETURN(program.notifies, Notifies(profile));
+  if (!program.notifies && (program.flags & kWaitKillable) != 0) {
+    return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs a ",
+                       "rule with ", kNotify);
+  }
   if (const size_t size = program.instructions.size(); size == 0 || size > BPF_MAXINSNS) {
     return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: compiles to ", std::to_string(size),
                        " instructions, the kernel takes 1 to ", std::to_string(BPF_MAXINSNS));

@@ -18,7 +18,8 @@ namespace fermata::runtime {
 // A finished filter. Immutable, shared.
 struct SeccompProgram {
   std::vector<sock_filter> instructions;
-  uint64_t flags = 0;  // SECCOMP_FILTER_FLAG_* of seccomp(2)
+  uint64_t flags = 0;     // SECCOMP_FILTER_FLAG_* of seccomp(2)
+  bool notifies = false;  // has SCMP_ACT_NOTIFY: whoever launches gets the listener
 };
 using SeccompFilter = std::shared_ptr<const SeccompProgram>;
 
@@ -27,6 +28,11 @@ using SeccompFilter = std::shared_ptr<const SeccompProgram>;
 Result<SeccompFilter> CompileSeccomp(const Seccomp& profile);
 // The same as libseccomp writes it, before it is made compact.
 Result<std::vector<sock_filter>> ListSeccomp(const Seccomp& profile);
+
+// The words that a profile may have.
+std::vector<std::string> SeccompActionNames();
+std::vector<std::string> SeccompOperatorNames();
+std::vector<std::string> SeccompFlagNames();
 
 // The allow-list for containers that ask for RuntimeDefault. `capabilities` are those of the container
 // (CAP_...): system calls that belong to one are allowed with it.

@@ -7,30 +7,26 @@
 #include <string>
 #include <vector>
 
-#include "runtime/base/clone.h"
 #include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/launch/launcher.h"
 #include "runtime/launch/plan_format.h"
 
 namespace fermata::runtime {
-
-// What a start needs besides the plan; the descriptors stay the caller's.
-struct LaunchFds {
-  int cgroup = -1;      // born in this group
-  int join = -1;        // pidfd for kJoinSlot
-  int pid_join = -1;    // pidfd for kPidSlot and the PID namespace
-  int program = -1;     // pause's sealed program
-  int own_pid_ns = -1;  // the monitor's own PID namespace, to come back to
-  int null = -1;        // /dev/null
-  bool want_stdin = false;
-};
 
 class Child {
  public:
   enum class State : uint8_t { kStarting, kRunning, kExited };
 
-  // Makes the pipes and the process. On failure nothing is left.
-  Result<> Launch(const PlanView& plan, const LaunchFds& fds, bool pipes);
+  // What its standard streams are; without a pipe: /dev/null.
+  struct Streams {
+    bool input = false;
+    bool output = false;
+  };
+  // Makes the pipes and the process; fds.standard[0] is /dev/null. On failure nothing is left.
+  Result<> Launch(const PlanView& plan, LaunchFds fds, Streams streams);
+  // User namespaces that were made for it.
+  [[nodiscard]] std::vector<UniqueFd> TakeUserNamespaces() { return std::move(user_namespaces_); }
 
   // Reads the report pipe; call when it is readable or when the process has ended. True when the outcome of
   // the start is known: then state() is kRunning, or failure() says which step failed.
@@ -59,6 +55,7 @@ class Child {
   UniqueFd report_;
   UniqueFd stdin_;  // write end, where the container asked for a standard input
   UniqueFd output_[2];
+  std::vector<UniqueFd> user_namespaces_;
   int exit_code_ = 0;
   int64_t started_at_ns_ = 0;
   int64_t finished_at_ns_ = 0;

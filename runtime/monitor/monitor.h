@@ -88,6 +88,7 @@ class Monitor {
   void ReplyState(uint64_t request);
 
   // monitor_processes.cc: starting and reaping
+  [[nodiscard]] LaunchFds NewLaunch(int cgroup) const;
   void StartPause(const MessageReader& message, std::vector<UniqueFd> fds);
   void StartContainer(const MessageReader& message, std::vector<UniqueFd> fds);
   void StartExec(const MessageReader& message, std::vector<UniqueFd> fds);
@@ -123,8 +124,9 @@ class Monitor {
   UniqueFd signals_;
   UniqueFd own_pid_ns_;
   UniqueFd null_;
-  PageBuffer received_;  // the message that is being dispatched
-  PageBuffer buffer_;    // what processes write
+  UniqueFd pod_user_ns_;  // of a pod with a user namespace
+  PageBuffer received_;   // the message that is being dispatched
+  PageBuffer buffer_;     // what processes write
 
   Child pause_;
   bool pause_made_ = false;

@@ -44,26 +44,38 @@ int ExitCodeOf(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
 
 }  // namespace
 
+LaunchFds Monitor::NewLaunch(int cgroup) const {
+  LaunchFds launch;
+  launch.standard[0] = null_.get();
+  launch.cgroup = cgroup;
+  launch.own_pid_ns = own_pid_ns_.get();
+  launch.pod_user_ns = pod_user_ns_.get();
+  return launch;
+}
+
 void Monitor::StartPause(const MessageReader& message, std::vector<UniqueFd> fds) {
   std::string storage;
   auto plan = TakePlan(message, fds, storage);
   if (!plan) return ReplyError(message.request_id(), plan.error());
   if (pause_made_ || fds.empty()) return ReplyError(message.request_id(), Error::FromErrno(EINVAL, "start pause"));
   pause_cgroup_ = std::move(fds.front());
-  const LaunchFds launch{.cgroup = pause_cgroup_.get(),
-                         .program = fds_.program.get(),
-                         .own_pid_ns = own_pid_ns_.get(),
-                         .null = null_.get()};
-  if (auto made = pause_.Launch(*plan, launch, false); !made) {
+  LaunchFds launch = NewLaunch(pause_cgroup_.get());
+  launch.program = fds_.program.get();
+  if (auto made = pause_.Launch(*plan, launch, {}); !made) {
     return ReplyError(message.request_id(), made.error());
   }
+  // Its only one, if it has any, is what the pod's containers join and their layers are mapped with.
+  for (UniqueFd& user_ns : pause_.TakeUserNamespaces()) pod_user_ns_ = std::move(user_ns);
   pause_made_ = true;
   pause_request_ = message.request_id();
-  (void)loop_.Add(pause_.report(), EPOLLIN, [this](uint32_t) { OnPauseReport(); });
+  (void)loop_.Add(pause_.report(), EPOLLIN, [this](uint32_t) {
+    OnPauseReport();
+    SettleReaped();
+  });
 }
 
 void Monitor::OnPauseReport() {
-  if (!pause_.ReadReport()) return;
+  if (pause_.report() < 0 || !pause_.ReadReport()) return;
   loop_.Remove(pause_.report());
   pause_.CloseReport();
   if (pause_.failed()) return ReplyFailure(pause_request_, pause_.failure());
@@ -90,13 +102,11 @@ void Monitor::StartContainer(const MessageReader& message, std::vector<UniqueFd>
   if (fds.size() > 1) container->log = LogWriter(std::move(fds[1]));
   if (auto events = OpenGroupEvents(container->cgroup.get())) container->cgroup_events = std::move(*events);
   const Container* target = FindContainer(message.Bytes(Tag::kPidTarget));
-  const LaunchFds launch{.cgroup = container->cgroup.get(),
-                         .join = pause_.pidfd(),
-                         .pid_join = target == nullptr ? pause_.pidfd() : target->child.pidfd(),
-                         .own_pid_ns = own_pid_ns_.get(),
-                         .null = null_.get(),
-                         .want_stdin = message.Number(Tag::kWantStdin) != 0};
-  if (auto made = container->child.Launch(*plan, launch, true); !made) {
+  LaunchFds launch = NewLaunch(container->cgroup.get());
+  launch.join = pause_.pidfd();
+  launch.pid_join = target == nullptr ? pause_.pidfd() : target->child.pidfd();
+  const Child::Streams streams{.input = message.Number(Tag::kWantStdin) != 0, .output = true};
+  if (auto made = container->child.Launch(*plan, launch, streams); !made) {
     return ReplyError(request, made.error());
   }
   Container& added = *containers_.emplace(id, std::move(container)).first->second;
@@ -155,13 +165,9 @@ void Monitor::StartExec(const MessageReader& message, std::vector<UniqueFd> fds)
   auto group = MakeDirectories(container->cgroup.get(), exec->cgroup_name);
   if (!group) return ReplyError(request, group.error());
   exec->cgroup = std::move(*group);
-  const int join = container->child.pidfd();
-  const LaunchFds launch{.cgroup = exec->cgroup.get(),
-                         .join = join,
-                         .pid_join = join,
-                         .own_pid_ns = own_pid_ns_.get(),
-                         .null = null_.get()};
-  if (auto made = exec->child.Launch(*plan, launch, true); !made) {
+  LaunchFds launch = NewLaunch(exec->cgroup.get());
+  launch.join = launch.pid_join = container->child.pidfd();
+  if (auto made = exec->child.Launch(*plan, launch, {.output = true}); !made) {
     RemoveExecGroup(*exec);
     return ReplyError(request, made.error());
   }
@@ -257,13 +263,15 @@ void Monitor::SettleReaped() {
 
 bool Monitor::IsStarting() const {
   const auto starting = [](const auto& entry) { return entry.second->child.state() == Child::State::kStarting; };
-  return std::ranges::any_of(containers_, starting) || std::ranges::any_of(execs_, starting);
+  return (pause_made_ && pause_.state() == Child::State::kStarting) || std::ranges::any_of(containers_, starting) ||
+         std::ranges::any_of(execs_, starting);
 }
 
 // False if it is none of ours, as far as we know.
 bool Monitor::OnReaped(pid_t pid, int status) {
   if (pause_made_ && pause_.pid() == pid) {
-    OnPauseReport();
+    OnPauseReport();  // a first stage ends here, as below
+    if (pause_.pid() != pid) return true;
     pause_.SetExited(ExitCodeOf(status));
     OnPauseExit();
     return true;

@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "cgroups/device_program.h"
+#include "cgroups/settings.h"
+
 namespace fermata::runtime {
 
 struct Capabilities {  // names with the prefix CAP_
@@ -59,6 +62,7 @@ struct Personality {
 
 struct Process {
   bool terminal = false;
+  uint16_t console_width = 0, console_height = 0;  // characters; 0: the terminal's default
   User user;
   std::vector<std::string> args;
   std::vector<std::string> env;  // NAME=value
@@ -75,11 +79,21 @@ struct Process {
   bool operator==(const Process&) const = default;
 };
 
+// `size` ids from `container_id` on are `host_id` and following outside (user_namespaces(7)).
+struct IdMapping {
+  uint32_t container_id = 0;
+  uint32_t host_id = 0;
+  uint32_t size = 0;
+  bool operator==(const IdMapping&) const = default;
+};
+using IdMappings = std::vector<IdMapping>;
+
 struct Mount {
   std::string destination;  // absolute, in the container
   std::string type;         // bind, proc, sysfs, tmpfs, devpts, mqueue, cgroup
   std::string source;       // bind: path on the host
   std::vector<std::string> options;
+  IdMappings uid_mappings, gid_mappings;  // of an idmapped mount; with "idmap" and none: the container's
   bool operator==(const Mount&) const = default;
 };
 
@@ -122,6 +136,8 @@ struct Seccomp {
   std::vector<std::string> architectures;  // SCMP_ARCH_X86_64, ...; empty: the machine's own
   std::vector<std::string> flags;          // SECCOMP_FILTER_FLAG_LOG, ...
   std::vector<SeccompRule> rules;
+  std::string listener_path;      // unix socket that takes the descriptor of SCMP_ACT_NOTIFY
+  std::string listener_metadata;  // handed on with it
   bool operator==(const Seccomp&) const = default;
 };
 
@@ -131,8 +147,18 @@ struct TimeOffset {
   bool operator==(const TimeOffset&) const = default;
 };
 
+struct MemoryPolicy {
+  std::string mode;                // MPOL_BIND, ...
+  std::string nodes;               // "0-1"; empty for the modes that take none
+  std::vector<std::string> flags;  // MPOL_F_STATIC_NODES, ...
+  bool operator==(const MemoryPolicy&) const = default;
+};
+
 struct Linux {
   std::vector<Namespace> namespaces;
+  IdMappings uid_mappings, gid_mappings;  // of a new user namespace
+  cgroups::Resources resources;
+  std::vector<cgroups::DeviceRule> device_rules;  // resources.devices
   std::vector<Device> devices;
   std::map<std::string, std::string> sysctl;
   std::string cgroups_path;
@@ -142,7 +168,26 @@ struct Linux {
   std::map<std::string, TimeOffset> time_offsets;  // of "monotonic" and "boottime", for a new time namespace
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
+  std::string mount_label;  // SELinux, of the file systems that are made
+  std::optional<MemoryPolicy> memory_policy;
   bool operator==(const Linux&) const = default;
+};
+
+struct Hook {
+  std::string path;               // absolute
+  std::vector<std::string> args;  // with argv[0]; empty: the path
+  std::vector<std::string> env;
+  std::optional<int> timeout_seconds;
+  bool operator==(const Hook&) const = default;
+};
+
+// Programs that run at points of a container's life; each gets its state (JSON) on the standard input.
+struct Hooks {
+  std::vector<Hook> prestart, create_runtime;  // namespaces are made, the root is not changed; on the host
+  std::vector<Hook> create_container;          // the same moment, in the container's namespaces
+  std::vector<Hook> start_container;           // before the program, in the container
+  std::vector<Hook> poststart, poststop;       // on the host
+  bool operator==(const Hooks&) const = default;
 };
 
 struct Spec {
@@ -150,9 +195,10 @@ struct Spec {
   Process process;
   std::string root_path = "rootfs";
   bool root_readonly = false;
-  std::string hostname;
+  std::string hostname, domainname;
   std::vector<Mount> mounts;
   std::map<std::string, std::string> annotations;
+  Hooks hooks;
   Linux linux;
   bool operator==(const Spec&) const = default;
 };

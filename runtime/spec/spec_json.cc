@@ -1,45 +1,12 @@
 #include "runtime/spec/spec_json.h"
 
-#include <set>
-#include <stdexcept>
+#include <array>
+
+#include "runtime/spec/json_fields.h"
+#include "runtime/spec/linux_json.h"
 
 namespace fermata::runtime {
 namespace {
-
-using Strings = std::vector<std::string>;
-using StringMap = std::map<std::string, std::string>;
-
-Error Invalid(const std::string& where, const std::string& why) {
-  return Error::Make(ErrorCode::kInvalidArgument, "config.json: ", where, ": ", why);
-}
-
-template <typename T>
-T Get(const Json& object, const char* key, T otherwise = {}) {
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? otherwise : found->get<T>();
-}
-
-template <typename T>
-std::optional<T> GetOptional(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return std::nullopt;
-  return found->get<T>();
-}
-
-const Json& Child(const Json& object, const char* key) {
-  static const Json kEmpty = Json::object();
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? kEmpty : *found;
-}
-
-// Refuses keys outside `known`.
-Result<> OnlyKnown(const Json& object, const std::string& where, const std::set<std::string>& known) {
-  if (!object.is_object()) return Invalid(where, "must be an object");
-  for (const auto& [key, value] : object.items()) {
-    if (!known.contains(key)) return Invalid(where + "." + key, "is not supported");
-  }
-  return {};
-}
 
 Capabilities ReadCapabilities(const Json& json) {
   return {Get<Strings>(json, "bounding"), Get<Strings>(json, "effective"), Get<Strings>(json, "inheritable"),
@@ -71,91 +38,99 @@ Result<Process> ReadProcess(const Json& json) {
                  "oomScoreAdj", "apparmorProfile", "selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity"}));
   Process process;
   process.terminal = Get<bool>(json, "terminal");
+  const Json& console = Child(json, "consoleSize");
+  process.console_width = Get<uint16_t>(console, "width");
+  process.console_height = Get<uint16_t>(console, "height");
   const Json& user = Child(json, "user");
-  process.user = {Get<uint32_t>(user, "uid"), Get<uint32_t>(user, "gid"), GetOptional<uint32_t>(user, "umask"),
-                  Get<std::vector<uint32_t>>(user, "additionalGids")};
+  process.user = {Get<uint32_t>(user, "uid"), Get<uint32_t>(user, "gid"), GetOptional<uint32_t>(user, "umask"), {}};
+  for (const Json& gid : Child(user, "additionalGids")) {
+    process.user.additional_gids.push_back(ValueOf<uint32_t>(gid, "additionalGids"));
+  }
   process.args = Get<Strings>(json, "args");
   process.env = Get<Strings>(json, "env");
   process.cwd = Get<std::string>(json, "cwd", "/");
   process.capabilities = ReadCapabilities(Child(json, "capabilities"));
   for (const Json& limit : Child(json, "rlimits")) {
-    process.rlimits.push_back({limit.at("type"), limit.at("soft"), limit.at("hard")});
+    process.rlimits.push_back(
+        {limit.at("type"), GetRequired<uint64_t>(limit, "soft"), GetRequired<uint64_t>(limit, "hard")});
   }
   process.no_new_privileges = Get<bool>(json, "noNewPrivileges");
   process.oom_score_adj = GetOptional<int>(json, "oomScoreAdj");
   process.apparmor_profile = Get<std::string>(json, "apparmorProfile");
   process.selinux_label = Get<std::string>(json, "selinuxLabel");
   ReadScheduling(json, process);
-  if (process.args.empty()) return Invalid("process.args", "must not be empty");
-  if (!process.cwd.starts_with('/')) return Invalid("process.cwd", "must be absolute");
+  if (process.args.empty()) return InvalidField("process.args", "must not be empty");
+  if (!process.cwd.starts_with('/')) return InvalidField("process.cwd", "must be absolute");
   return process;
 }
 
-Seccomp ReadSeccomp(const Json& json) {
-  Seccomp seccomp;
-  seccomp.default_action = json.at("defaultAction");
-  seccomp.default_errno_ret = GetOptional<uint32_t>(json, "defaultErrnoRet");
-  seccomp.architectures = Get<Strings>(json, "architectures");
-  seccomp.flags = Get<Strings>(json, "flags");
-  for (const Json& rule : Child(json, "syscalls")) {
-    SeccompRule& added = seccomp.rules.emplace_back();
-    added.names = rule.at("names").get<Strings>();
-    added.action = rule.at("action");
-    added.errno_ret = GetOptional<uint32_t>(rule, "errnoRet");
-    for (const Json& argument : Child(rule, "args")) {
-      added.args.push_back(
-          {argument.at("index"), argument.at("value"), Get<uint64_t>(argument, "valueTwo"), argument.at("op")});
-    }
+std::vector<Hook> ReadHookList(const Json& json) {
+  std::vector<Hook> hooks;
+  for (const Json& entry : json) {
+    hooks.push_back({entry.at("path"), Get<Strings>(entry, "args"), Get<Strings>(entry, "env"),
+                     GetOptional<int>(entry, "timeout")});
   }
-  return seccomp;
+  return hooks;
 }
 
-Result<Linux> ReadLinux(const Json& json) {
-  RETURN_IF_ERROR(OnlyKnown(json, "linux",
-                            {"namespaces", "devices", "sysctl", "cgroupsPath", "rootfsPropagation", "seccomp",
-                             "maskedPaths", "readonlyPaths", "resources", "personality", "timeOffsets"}));
-  Linux result;
-  for (const Json& entry : Child(json, "namespaces")) {
-    result.namespaces.push_back({entry.at("type"), Get<std::string>(entry, "path")});
+struct HookPoint {
+  const char* key;
+  std::vector<Hook> Hooks::*list;
+};
+constexpr std::array kHookPoints = {HookPoint{"prestart", &Hooks::prestart},
+                                    HookPoint{"createRuntime", &Hooks::create_runtime},
+                                    HookPoint{"createContainer", &Hooks::create_container},
+                                    HookPoint{"startContainer", &Hooks::start_container},
+                                    HookPoint{"poststart", &Hooks::poststart},
+                                    HookPoint{"poststop", &Hooks::poststop}};
+
+Result<Hooks> ReadHooks(const Json& json) {
+  Hooks hooks;
+  std::set<std::string> known;
+  for (const HookPoint& point : kHookPoints) {
+    known.insert(point.key);
+    hooks.*point.list = ReadHookList(Child(json, point.key));
+    for (const Hook& hook : hooks.*point.list) {
+      const std::string where = std::string("hooks.") + point.key;
+      if (!hook.path.starts_with('/')) return InvalidField(where + ".path", "must be absolute");
+      if (hook.timeout_seconds && *hook.timeout_seconds <= 0) return InvalidField(where + ".timeout", "must be over 0");
+    }
   }
-  for (const Json& entry : Child(json, "devices")) {
-    const auto type = entry.at("type").get<std::string>();
-    if (type.size() != 1) return Invalid("linux.devices", "type must be one of c, b, u, p");
-    result.devices.push_back({entry.at("path"), type[0], Get<int64_t>(entry, "major"), Get<int64_t>(entry, "minor"),
-                              Get<uint32_t>(entry, "fileMode", 0666), Get<uint32_t>(entry, "uid"),
-                              Get<uint32_t>(entry, "gid")});
+  RETURN_IF_ERROR(OnlyKnown(json, "hooks", known));
+  return hooks;
+}
+
+Json HooksJson(const Hooks& hooks) {
+  Json json = Json::object();
+  for (const HookPoint& point : kHookPoints) {
+    for (const Hook& hook : hooks.*point.list) {
+      Json& entry = json[point.key].emplace_back(Json{{"path", hook.path}, {"args", hook.args}, {"env", hook.env}});
+      PutOptional(entry, "timeout", hook.timeout_seconds);
+    }
   }
-  result.sysctl = Get<StringMap>(json, "sysctl");
-  result.cgroups_path = Get<std::string>(json, "cgroupsPath");
-  result.rootfs_propagation = Get<std::string>(json, "rootfsPropagation");
-  if (json.contains("seccomp")) result.seccomp = ReadSeccomp(json.at("seccomp"));
-  if (const Json& personality = Child(json, "personality"); !personality.empty()) {
-    if (!Get<Strings>(personality, "flags").empty()) return Invalid("linux.personality.flags", "must be empty");
-    result.personality = Personality{personality.at("domain")};
-  }
-  for (const auto& [clock, offset] : Child(json, "timeOffsets").items()) {
-    result.time_offsets[clock] = {Get<int64_t>(offset, "secs"), Get<uint32_t>(offset, "nanosecs")};
-  }
-  result.masked_paths = Get<Strings>(json, "maskedPaths");
-  result.readonly_paths = Get<Strings>(json, "readonlyPaths");
-  return result;
+  return json;
 }
 
 Result<Spec> ReadSpec(const Json& json) {
-  RETURN_IF_ERROR(
-      OnlyKnown(json, "config.json", {"ociVersion", "process", "root", "hostname", "mounts", "annotations", "linux"}));
+  RETURN_IF_ERROR(OnlyKnown(
+      json, "config.json",
+      {"ociVersion", "process", "root", "hostname", "domainname", "mounts", "annotations", "hooks", "linux"}));
   Spec spec;
   spec.oci_version = json.at("ociVersion");
-  if (!spec.oci_version.starts_with("1.")) return Invalid("ociVersion", "is " + spec.oci_version + ", must be 1.x");
+  if (!spec.oci_version.starts_with("1."))
+    return InvalidField("ociVersion", "is " + spec.oci_version + ", must be 1.x");
   ASSIGN_OR_RETURN(spec.process, ReadProcess(Child(json, "process")));
   spec.root_path = json.at("root").at("path");
   spec.root_readonly = Get<bool>(json.at("root"), "readonly");
   spec.hostname = Get<std::string>(json, "hostname");
+  spec.domainname = Get<std::string>(json, "domainname");
   for (const Json& mount : Child(json, "mounts")) {
     spec.mounts.push_back({mount.at("destination"), Get<std::string>(mount, "type"), Get<std::string>(mount, "source"),
-                           Get<Strings>(mount, "options")});
+                           Get<Strings>(mount, "options"), ReadIdMappings(Child(mount, "uidMappings")),
+                           ReadIdMappings(Child(mount, "gidMappings"))});
   }
   spec.annotations = Get<StringMap>(json, "annotations");
+  ASSIGN_OR_RETURN(spec.hooks, ReadHooks(Child(json, "hooks")));
   ASSIGN_OR_RETURN(spec.linux, ReadLinux(Child(json, "linux")));
   return spec;
 }
@@ -198,58 +173,13 @@ Json ProcessJson(const Process& process) {
   for (const Rlimit& limit : process.rlimits) {
     json["rlimits"].push_back({{"type", limit.type}, {"soft", limit.soft}, {"hard", limit.hard}});
   }
-  if (process.oom_score_adj) json["oomScoreAdj"] = *process.oom_score_adj;
-  if (!process.apparmor_profile.empty()) json["apparmorProfile"] = process.apparmor_profile;
-  if (!process.selinux_label.empty()) json["selinuxLabel"] = process.selinux_label;
+  if (process.console_width != 0 || process.console_height != 0) {
+    json["consoleSize"] = {{"width", process.console_width}, {"height", process.console_height}};
+  }
+  PutOptional(json, "oomScoreAdj", process.oom_score_adj);
+  PutNotEmpty(json, "apparmorProfile", process.apparmor_profile);
+  PutNotEmpty(json, "selinuxLabel", process.selinux_label);
   AddSchedulingJson(process, json);
-  return json;
-}
-
-Json SeccompJson(const Seccomp& seccomp) {
-  Json json = {{"defaultAction", seccomp.default_action}, {"syscalls", Json::array()}};
-  if (seccomp.default_errno_ret) json["defaultErrnoRet"] = *seccomp.default_errno_ret;
-  if (!seccomp.architectures.empty()) json["architectures"] = seccomp.architectures;
-  if (!seccomp.flags.empty()) json["flags"] = seccomp.flags;
-  for (const SeccompRule& rule : seccomp.rules) {
-    Json entry = {{"names", rule.names}, {"action", rule.action}};
-    if (rule.errno_ret) entry["errnoRet"] = *rule.errno_ret;
-    for (const SeccompArgument& argument : rule.args) {
-      entry["args"].push_back({{"index", argument.index},
-                               {"value", argument.value},
-                               {"valueTwo", argument.value_two},
-                               {"op", argument.op}});
-    }
-    json["syscalls"].push_back(std::move(entry));
-  }
-  return json;
-}
-
-Json LinuxJson(const Linux& linux_part) {
-  Json json = {{"namespaces", Json::array()}};
-  for (const Namespace& entry : linux_part.namespaces) {
-    Json item = {{"type", entry.type}};
-    if (!entry.path.empty()) item["path"] = entry.path;
-    json["namespaces"].push_back(std::move(item));
-  }
-  for (const Device& device : linux_part.devices) {
-    json["devices"].push_back({{"path", device.path},
-                               {"type", std::string(1, device.type)},
-                               {"major", device.major},
-                               {"minor", device.minor},
-                               {"fileMode", device.mode},
-                               {"uid", device.uid},
-                               {"gid", device.gid}});
-  }
-  if (!linux_part.sysctl.empty()) json["sysctl"] = linux_part.sysctl;
-  if (!linux_part.cgroups_path.empty()) json["cgroupsPath"] = linux_part.cgroups_path;
-  if (!linux_part.rootfs_propagation.empty()) json["rootfsPropagation"] = linux_part.rootfs_propagation;
-  if (linux_part.seccomp) json["seccomp"] = SeccompJson(*linux_part.seccomp);
-  if (linux_part.personality) json["personality"] = {{"domain", linux_part.personality->domain}};
-  for (const auto& [clock, offset] : linux_part.time_offsets) {
-    json["timeOffsets"][clock] = {{"secs", offset.seconds}, {"nanosecs", offset.nanoseconds}};
-  }
-  if (!linux_part.masked_paths.empty()) json["maskedPaths"] = linux_part.masked_paths;
-  if (!linux_part.readonly_paths.empty()) json["readonlyPaths"] = linux_part.readonly_paths;
   return json;
 }
 
@@ -271,6 +201,11 @@ Result<Spec> SpecFromJsonValue(const Json& json) {
   return Flatten(ReadJson("config.json", [&] { return ReadSpec(json); }));
 }
 
+Result<Process> ProcessFromJson(std::string_view text) {
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text, "process"));
+  return Flatten(ReadJson("process", [&] { return ReadProcess(json); }));
+}
+
 Result<Seccomp> SeccompFromJson(std::string_view text) {
   ASSIGN_OR_RETURN(const Json json, ParseJson(text, "seccomp profile"));
   return ReadJson("seccomp profile", [&] { return ReadSeccomp(json); });
@@ -286,15 +221,19 @@ Json SpecToJsonValue(const Spec& spec) {
                {"process", ProcessJson(spec.process)},
                {"root", {{"path", spec.root_path}, {"readonly", spec.root_readonly}}},
                {"mounts", Json::array()},
-               {"linux", LinuxJson(spec.linux)}};
-  if (!spec.hostname.empty()) json["hostname"] = spec.hostname;
+               {"linux", LinuxToJsonValue(spec.linux)}};
+  PutNotEmpty(json, "hostname", spec.hostname);
+  PutNotEmpty(json, "domainname", spec.domainname);
   for (const Mount& mount : spec.mounts) {
-    json["mounts"].push_back({{"destination", mount.destination},
-                              {"type", mount.type},
-                              {"source", mount.source},
-                              {"options", mount.options}});
+    Json& entry = json["mounts"].emplace_back(Json{{"destination", mount.destination},
+                                                   {"type", mount.type},
+                                                   {"source", mount.source},
+                                                   {"options", mount.options}});
+    PutNotEmpty(entry, "uidMappings", IdMappingsToJsonValue(mount.uid_mappings));
+    PutNotEmpty(entry, "gidMappings", IdMappingsToJsonValue(mount.gid_mappings));
   }
-  if (!spec.annotations.empty()) json["annotations"] = spec.annotations;
+  PutNotEmpty(json, "annotations", spec.annotations);
+  PutNotEmpty(json, "hooks", HooksJson(spec.hooks));
   return json;
 }
 

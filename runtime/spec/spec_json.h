@@ -20,6 +20,9 @@ std::string SpecToJson(const Spec& spec);
 Result<Spec> SpecFromJsonValue(const Json& json);
 Json SpecToJsonValue(const Spec& spec);
 
+// The process object alone: what `exec --process` of the OCI command line takes.
+Result<Process> ProcessFromJson(std::string_view text);
+
 // The seccomp object alone: also the format of a Localhost profile.
 Result<Seccomp> SeccompFromJson(std::string_view text);
 

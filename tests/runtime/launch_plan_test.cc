@@ -24,7 +24,9 @@ ContainerLaunch SmallLaunch() {
   launch.spec.process.args = {"sh"};
   launch.spec.process.env = {"PATH=/bin::/usr/bin"};
   launch.overlay = OverlayRootfs{"/data/layers", {"2", "1"}, "/data/s/upper", "/data/s/work", false};
-  launch.spec.mounts = {{"/proc", "proc", "proc", {"nosuid"}}, {"/etc/hosts", "bind", "/run/hosts", {"bind", "ro"}}};
+  launch.spec.mounts = {{"/proc", "proc", "proc", {"nosuid"}},
+                        {"/dev", "bind", "/dev", {"rbind"}},
+                        {"/etc/hosts", "bind", "/run/hosts", {"bind", "ro"}}};
   launch.spec.linux.masked_paths = {"/proc/kcore"};
   launch.spec.linux.readonly_paths = {"/proc/sys"};
   launch.join_namespaces = CLONE_NEWNET;
@@ -38,21 +40,23 @@ TEST(LaunchPlanTest, TheOrderIsTheOneThatWorks) {
       plan->Lines(),
       ElementsAre("start session", "start session keyring", "set oom_score_adj",
                   // host paths, before any namespace is joined
+                  "open /dev for /dev", "set propagation of /dev", "open /run/hosts for /etc/hosts",
+                  "set propagation of /etc/hosts", "set attributes of /etc/hosts",
                   "mount overlay of 2 layers: chdir /data/layers", "mount overlay of 2 layers",
                   "mount overlay of 2 layers: option source", "mount overlay of 2 layers: option lowerdir",
                   "mount overlay of 2 layers: option upperdir", "mount overlay of 2 layers: option workdir",
                   "mount overlay of 2 layers: option volatile", "mount overlay of 2 layers", "chdir /",
-                  "open /run/hosts for /etc/hosts", "set propagation of /etc/hosts", "set attributes of /etc/hosts",
-                  "join the pod's namespaces", "make mount and cgroup namespace", "attach root file system",
-                  "mount proc on /proc", "mount proc on /proc: option source", "mount proc on /proc",
-                  "mount proc on /proc", "mount proc on /proc", "mount proc on /proc", "mount /run/hosts on /etc/hosts",
+                  "give standard streams to the user", "join the pod's namespaces", "make mount and cgroup namespace",
+                  "attach root file system", "mount proc on /proc", "mount proc on /proc: option source",
+                  "mount proc on /proc", "mount proc on /proc", "mount proc on /proc", "mount proc on /proc",
+                  "mount /dev on /dev", "mount /dev on /dev", "mount /dev on /dev", "mount /run/hosts on /etc/hosts",
                   "mount /run/hosts on /etc/hosts", "mount /run/hosts on /etc/hosts",
                   // protection after all mounts, masks last
                   "make /proc/sys read-only", "open /dev/null to mask paths", "mask /proc/kcore", "change root",
                   "enter working directory /",
                   // identity: groups before ids, ids before capabilities
-                  "give standard streams to the user", "set bounding set", "set supplementary groups",
-                  "set uid 0 and gid 0", "set umask", "set capabilities", "set ambient capabilities"));
+                  "set bounding set", "set supplementary groups", "set uid 0 and gid 0", "set umask",
+                  "set capabilities", "set ambient capabilities"));
 }
 
 TEST(LaunchPlanTest, LayersAreNamedOneByOneWhereTheKernelTakesThem) {
@@ -124,7 +128,7 @@ TEST(LaunchPlanTest, BadInputIsTheCallersMistake) {
   refused([](auto& l) { l.spec.process.args = {"sh", std::string("a\0b", 3)}; }, "NUL byte");
   refused(
       [](auto& l) {
-        for (int i = 0; i < 200; ++i) l.spec.mounts.push_back({"/m" + std::to_string(i), "bind", "/x", {}});
+        for (int i = 0; i < 1000; ++i) l.spec.mounts.push_back({"/m" + std::to_string(i), "bind", "/x", {}});
       },
       "too many mounts");
 }

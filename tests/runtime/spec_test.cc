@@ -52,7 +52,7 @@ TEST(SpecTest, WhatIsNotHonouredIsRefusedByItsPath) {
   refused(R"("args":["sh"],)", "", "process.args: must not be empty");
   refused(R"("oomScoreAdj":-5)", R"("consoleColour":{})", "process.consoleColour: is not supported");
   refused(R"("ociVersion":"1.2.0")", R"("ociVersion":"2.0.0")", "ociVersion");
-  refused(R"("maskedPaths":["/a"])", R"("intelRdt":{})", "linux.intelRdt: is not supported");
+  refused(R"("maskedPaths":["/a"])", R"("intelRdt":{"closID":"x"})", "linux.intelRdt: is not supported");
   refused(R"("uid":1)", R"("uid":"1")", "config.json");
   EXPECT_FALSE(SpecFromJson("{"));
   EXPECT_FALSE(SpecFromJson(std::string(100'000, '[')));

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <thread>
 
+#include "runtime/base/signal_name.h"
 #include "sandbox/launch_spec.h"
 #include "sandbox/operations.h"
 #include "sandbox/pod_files.h"

@@ -1,11 +1,11 @@
-// Signal names; part of launch_spec.h.
+#include "runtime/base/signal_name.h"
+
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <tuple>
 
-#include "sandbox/launch_spec.h"
-
-namespace fermata::sandbox {
+namespace fermata {
 
 Result<int> ParseSignal(const std::string& text) {
   if (text.empty()) return SIGTERM;
@@ -35,4 +35,4 @@ Result<int> ParseSignal(const std::string& text) {
   return invalid();
 }
 
-}  // namespace fermata::sandbox
+}  // namespace fermata

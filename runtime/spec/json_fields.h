@@ -1,0 +1,79 @@
+// How the files of this folder take JSON apart: by the throwing accessors of the JSON library, inside ReadJson.
+// Not for other folders. Pure; any thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/json.h"
+#include "runtime/base/result.h"
+
+namespace fermata::runtime {
+
+using Strings = std::vector<std::string>;
+using StringMap = std::map<std::string, std::string>;
+
+inline Error InvalidField(const std::string& where, const std::string& why) {
+  return Error::Make(ErrorCode::kInvalidArgument, "config.json: ", where, ": ", why);
+}
+
+// The library would cut a number down to the size of T; a user id of 2^32 must not become 0.
+template <typename T>
+T ValueOf(const Json& value, const char* key) {
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    const bool fits = value.is_number_unsigned() ? std::in_range<T>(value.get<uint64_t>())
+                                                 : value.is_number_integer() && std::in_range<T>(value.get<int64_t>());
+    if (!fits) throw Json::out_of_range::create(401, std::string(key) + ": is no number of that range", &value);
+  }
+  return value.get<T>();
+}
+
+template <typename T>
+T GetRequired(const Json& object, const char* key) {
+  return ValueOf<T>(object.at(key), key);
+}
+
+template <typename T>
+std::optional<T> GetOptional(const Json& object, const char* key) {
+  // Null is as good as absent, as in the Go programs that write these files.
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null()) return std::nullopt;
+  return ValueOf<T>(*found, key);
+}
+
+template <typename T>
+T Get(const Json& object, const char* key, T otherwise = {}) {
+  return GetOptional<T>(object, key).value_or(std::move(otherwise));
+}
+
+// An empty object if absent.
+inline const Json& Child(const Json& object, const char* key) {
+  static const Json kEmpty = Json::object();
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? kEmpty : *found;
+}
+
+// Refuses keys outside `known`.
+inline Result<> OnlyKnown(const Json& object, const std::string& where, const std::set<std::string>& known) {
+  if (!object.is_object()) return InvalidField(where, "must be an object");
+  for (const auto& [key, value] : object.items()) {
+    if (!known.contains(key)) return InvalidField(where + "." + key, "is not supported");
+  }
+  return {};
+}
+
+template <typename T>
+void PutOptional(Json& object, const char* key, const std::optional<T>& value) {
+  if (value) object[key] = *value;
+}
+template <typename T>
+void PutNotEmpty(Json& object, const char* key, const T& value) {
+  if (!value.empty()) object[key] = value;
+}
+
+}  // namespace fermata::runtime
