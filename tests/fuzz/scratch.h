@@ -1,0 +1,73 @@
+// Scratch: a directory, on tmpfs where there is one, with a canary that nobody may touch and an empty directory `in`
+// for the code under test. Lives as long as the program.
+#pragma once
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <span>
+#include <string>
+
+#include "runtime/base/file.h"
+#include "tests/fuzz/fuzz.h"
+
+namespace fermata::fuzz {
+
+class Scratch {
+ public:
+  Scratch() {
+    path_ = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm/fermata-fuzz-XXXXXX" : "/tmp/fermata-fuzz-XXXXXX";
+    Check(::mkdtemp(path_.data()) != nullptr, "no scratch directory " + path_);
+    directory_ = OpenAt(AT_FDCWD, path_, O_RDONLY | O_DIRECTORY).value();
+    Check(WriteFileAtomic(directory_.get(), "canary", "alive").has_value(), "no canary");
+    Renew();
+  }
+  ~Scratch() { (void)RemoveTree(AT_FDCWD, path_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  [[nodiscard]] int in() const { return in_.get(); }
+
+  // After each use: nothing beside `in` has changed, and that is empty again.
+  void CheckAndRenew() {
+    struct stat status {};
+    const bool there = ::fstatat(directory_.get(), "canary", &status, AT_SYMLINK_NOFOLLOW) == 0;
+    Check(there && S_ISREG(status.st_mode) && status.st_nlink == 1 && (status.st_mode & 07777) == 0644,
+          "the canary is another file");
+    Check(*ReadFileAt(directory_.get(), "canary") == "alive", "the canary was written to");
+    Check(ListDirectory(directory_.get())->size() == 2, "something was made beside the directory");
+    const auto removed = RemoveTree(directory_.get(), "in");
+    Check(removed.has_value(), removed ? "" : "cannot be removed: " + removed.error().message());
+    Renew();
+  }
+
+ private:
+  void Renew() {
+    Check(::mkdirat(directory_.get(), "in", 0700) == 0, "no directory");
+    in_ = OpenAt(directory_.get(), "in", O_RDONLY | O_DIRECTORY).value();
+  }
+
+  std::string path_;
+  UniqueFd directory_, in_;
+};
+
+// Bytes as a source, a few at a time.
+template <typename Source>
+class TextSourceOf : public Source {
+ public:
+  TextSourceOf(std::string_view text, size_t step) : text_(text), step_(step) {}
+  Result<size_t> Read(std::span<char> buffer) override {
+    const size_t count = text_.copy(buffer.data(), std::min(buffer.size(), step_));
+    text_.remove_prefix(count);
+    return count;
+  }
+
+ private:
+  std::string_view text_;
+  size_t step_;
+};
+
+}  // namespace fermata::fuzz
