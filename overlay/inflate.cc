@@ -11,7 +11,8 @@ namespace fermata::overlay {
 namespace {
 
 constexpr size_t kInputBytes = size_t{256} << 10;
-constexpr int kZstdWindowLog = 27;  // 128 MiB; more is refused
+constexpr size_t kHeaderBytes = size_t{64} << 10;  // of a gzip member; there is no limit, but names are shorter
+constexpr int kZstdWindowLog = 27;                 // 128 MiB; more is refused
 
 Error Damaged(std::string_view kind, std::string_view reason) {
   return Error::Make(ErrorCode::kInvalidArgument, "inflate ", kind, ": ", reason);
@@ -123,6 +124,8 @@ class GzipInflater : public Inflater {
       padding_ = true;
       input().Use(zeros);
     }
+    // ISA-L takes a header that comes in pieces, but gets the header's checksum wrong then.
+    RETURN_IF_ERROR(input().Fill(kHeaderBytes));
     isal_inflate_init(state_.get());
     state_->crc_flag = ISAL_GZIP;
     in_member_ = true;

@@ -1,7 +1,8 @@
 #include "runtime/spec/spec_json.h"
 
 #include <set>
-#include <stdexcept>
+#include <type_traits>
+#include <utility>
 
 namespace fermata::runtime {
 namespace {
@@ -13,23 +14,60 @@ Error Invalid(const std::string& where, const std::string& why) {
   return Error::Make(ErrorCode::kInvalidArgument, "config.json: ", where, ": ", why);
 }
 
+// The library makes any number of any other (2^32 is uid 0 then), and finds no field in what is no object. Both are
+// errors here, by its own exceptions.
+template <typename T>
+void Convert(const Json& json, T& value) {
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<uint64_t>())
+                                                : json.is_number_integer() && std::in_range<T>(json.get<int64_t>());
+    if (!fits) throw Json::type_error::create(302, json.dump() + " is no whole number of the field's range", &json);
+  }
+  value = json.get<T>();
+}
+void Convert(const Json& json, std::vector<uint32_t>& values) {
+  for (const Json& item : json.get_ref<const Json::array_t&>()) Convert(item, values.emplace_back());
+}
+
+// Nullptr where there is none, or a null.
+const Json* Find(const Json& object, const char* key) {
+  const auto& fields = object.get_ref<const Json::object_t&>();
+  const auto found = fields.find(key);
+  return found == fields.end() || found->second.is_null() ? nullptr : &found->second;
+}
+
 template <typename T>
 T Get(const Json& object, const char* key, T otherwise = {}) {
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? otherwise : found->get<T>();
+  if (const Json* found = Find(object, key)) Convert(*found, otherwise);
+  return otherwise;
 }
 
 template <typename T>
 std::optional<T> GetOptional(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return std::nullopt;
-  return found->get<T>();
+  if (Find(object, key) == nullptr) return std::nullopt;
+  return Get<T>(object, key);
+}
+
+// Of a field that has to be there.
+template <typename T>
+T Need(const Json& object, const char* key) {
+  T value{};
+  Convert(object.at(key), value);
+  return value;
 }
 
 const Json& Child(const Json& object, const char* key) {
   static const Json kEmpty = Json::object();
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? kEmpty : *found;
+  const Json* found = Find(object, key);
+  if (found == nullptr) return kEmpty;
+  (void)found->get_ref<const Json::object_t&>();
+  return *found;
+}
+
+const Json::array_t& List(const Json& object, const char* key) {
+  static const Json::array_t kEmpty;
+  const Json* found = Find(object, key);
+  return found == nullptr ? kEmpty : found->get_ref<const Json::array_t&>();
 }
 
 // Refuses keys outside `known`.
@@ -78,8 +116,8 @@ Result<Process> ReadProcess(const Json& json) {
   process.env = Get<Strings>(json, "env");
   process.cwd = Get<std::string>(json, "cwd", "/");
   process.capabilities = ReadCapabilities(Child(json, "capabilities"));
-  for (const Json& limit : Child(json, "rlimits")) {
-    process.rlimits.push_back({limit.at("type"), limit.at("soft"), limit.at("hard")});
+  for (const Json& limit : List(json, "rlimits")) {
+    process.rlimits.push_back({limit.at("type"), Need<uint64_t>(limit, "soft"), Need<uint64_t>(limit, "hard")});
   }
   process.no_new_privileges = Get<bool>(json, "noNewPrivileges");
   process.oom_score_adj = GetOptional<int>(json, "oomScoreAdj");
@@ -97,14 +135,14 @@ Seccomp ReadSeccomp(const Json& json) {
   seccomp.default_errno_ret = GetOptional<uint32_t>(json, "defaultErrnoRet");
   seccomp.architectures = Get<Strings>(json, "architectures");
   seccomp.flags = Get<Strings>(json, "flags");
-  for (const Json& rule : Child(json, "syscalls")) {
+  for (const Json& rule : List(json, "syscalls")) {
     SeccompRule& added = seccomp.rules.emplace_back();
     added.names = rule.at("names").get<Strings>();
     added.action = rule.at("action");
     added.errno_ret = GetOptional<uint32_t>(rule, "errnoRet");
-    for (const Json& argument : Child(rule, "args")) {
-      added.args.push_back(
-          {argument.at("index"), argument.at("value"), Get<uint64_t>(argument, "valueTwo"), argument.at("op")});
+    for (const Json& argument : List(rule, "args")) {
+      added.args.push_back({Need<uint32_t>(argument, "index"), Need<uint64_t>(argument, "value"),
+                            Get<uint64_t>(argument, "valueTwo"), argument.at("op")});
     }
   }
   return seccomp;
@@ -115,10 +153,10 @@ Result<Linux> ReadLinux(const Json& json) {
                             {"namespaces", "devices", "sysctl", "cgroupsPath", "rootfsPropagation", "seccomp",
                              "maskedPaths", "readonlyPaths", "resources", "personality", "timeOffsets"}));
   Linux result;
-  for (const Json& entry : Child(json, "namespaces")) {
+  for (const Json& entry : List(json, "namespaces")) {
     result.namespaces.push_back({entry.at("type"), Get<std::string>(entry, "path")});
   }
-  for (const Json& entry : Child(json, "devices")) {
+  for (const Json& entry : List(json, "devices")) {
     const auto type = entry.at("type").get<std::string>();
     if (type.size() != 1) return Invalid("linux.devices", "type must be one of c, b, u, p");
     result.devices.push_back({entry.at("path"), type[0], Get<int64_t>(entry, "major"), Get<int64_t>(entry, "minor"),
@@ -151,7 +189,7 @@ Result<Spec> ReadSpec(const Json& json) {
   spec.root_path = json.at("root").at("path");
   spec.root_readonly = Get<bool>(json.at("root"), "readonly");
   spec.hostname = Get<std::string>(json, "hostname");
-  for (const Json& mount : Child(json, "mounts")) {
+  for (const Json& mount : List(json, "mounts")) {
     spec.mounts.push_back({mount.at("destination"), Get<std::string>(mount, "type"), Get<std::string>(mount, "source"),
                            Get<Strings>(mount, "options")});
   }
