@@ -1,6 +1,6 @@
 #include "sandbox/record_codec.h"
 
-#include "runtime/base/json.h"
+#include "runtime/base/cbor.h"
 #include "runtime/spec/spec_json.h"
 
 // nlohmann's macro writes to_json and from_json of a struct, found by argument-dependent look-up.

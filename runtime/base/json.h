@@ -14,9 +14,6 @@ using Json = nlohmann::json;
 // kInvalidArgument "<what>: ..." when `text` is not JSON or nested deeper than 64 levels.
 Result<Json> ParseJson(std::string_view text, std::string_view what);
 
-// The same for CBOR; no fractions either, which no record has and which the library turns into any whole number.
-Result<Json> ParseCbor(std::string_view bytes, std::string_view what);
-
 // Runs `read`, which may use the throwing accessors of Json, and turns an exception into
 // kInvalidArgument "<what>: ...".
 template <typename Read>

@@ -27,12 +27,12 @@ declare -A sources=(
   [messages]=runtime/monitor/protocol.cc
   [mount_options]=runtime/launch/mount_options.cc
   [mountinfo]=cgroups/mount.cc
-  [oci_archive]='overlay/image/archive.cc overlay/image/resolve.cc'
+  [oci_archive]='overlay/digest.cc overlay/image/archive.cc overlay/image/resolve.cc'
   [pod_yaml]='sandbox/pods/manifest.cc sandbox/pods/manifest_container.cc sandbox/pods/manifest_expand.cc
     sandbox/pods/manifest_quantity.cc sandbox/pods/manifest_read.cc sandbox/pods/manifest_resources.cc
     sandbox/pods/manifest_security.cc sandbox/pods/manifest_volumes.cc sandbox/pods/manifest_yaml.cc'
-  [records]=sandbox/record_codec.cc
-  [reference]='overlay/image/reference.cc overlay/digest.cc'
+  [records]='runtime/base/cbor.cc sandbox/record_codec.cc'
+  [reference]=overlay/image/reference.cc
   [seccomp]='runtime/launch/seccomp.cc runtime/launch/seccomp_compact.cc'
   [spec]='runtime/spec/spec_json.cc runtime/base/json.cc'
   [spec_checks]=sandbox/spec_checks.cc
@@ -63,7 +63,7 @@ mkdir -p "$build"
 (cd "$source" && cmake --preset fuzz) >"$build/configure.log" 2>&1 || { cat "$build/configure.log" >&2; exit 1; }
 ninja -C "$build" --quiet "${targets[@]/#/fuzz_}"
 
-work=$(mktemp -d /tmp/fermata-fuzz-run-XXXXXX)
+work=$(mktemp -d "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)/fermata-fuzz-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; exit 130' INT TERM
 crashes=$build/crashes
@@ -77,7 +77,9 @@ fuzz() {
   [ ! -e "$dictionary" ] || options+=(-dict="$dictionary")
   cp -r "$source/tests/fuzz/corpus/$target" "$work/$target"
   LLVM_PROFILE_FILE=/dev/null "$build/fuzz/fuzz_$target" "${options[@]}" -artifact_prefix="$crashes/$target-" \
-    "$work/$target" >"$work/$target.log" 2>&1 || { touch "$work/$target.failed"; return; }
+    "$work/$target" >"$work/$target.log" 2>&1 &
+  trap 'kill $! 2>/dev/null; exit 1' TERM
+  wait $! || { touch "$work/$target.failed"; return; }
   local runs
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$target.log")
   echo "$target: $runs runs, no crash"

@@ -1,4 +1,4 @@
-// Scratch: a directory, on tmpfs where there is one, with a canary that nobody may touch and an empty directory `in`
+// Scratch: a directory, in $TMPDIR or on tmpfs where there is one, with a canary that nobody may touch and an empty directory `in`
 // for the code under test. Lives as long as the program.
 #pragma once
 
@@ -19,7 +19,9 @@ namespace fermata::fuzz {
 class Scratch {
  public:
   Scratch() {
-    path_ = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm/fermata-fuzz-XXXXXX" : "/tmp/fermata-fuzz-XXXXXX";
+    const char* parent = std::getenv("TMPDIR");
+    if (parent == nullptr) parent = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    path_ = std::string(parent) + "/fermata-fuzz-XXXXXX";
     Check(::mkdtemp(path_.data()) != nullptr, "no scratch directory " + path_);
     directory_ = OpenAt(AT_FDCWD, path_, O_RDONLY | O_DIRECTORY).value();
     Check(WriteFileAtomic(directory_.get(), "canary", "alive").has_value(), "no canary");
