@@ -28,9 +28,9 @@ class TreeBuilder : public YAML::EventHandler {
   std::unique_ptr<Node> TakeRoot() { return std::move(root_); }
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
 
-  [[nodiscard]] int begin() const { return begin_; }  // of the document
+  [[nodiscard]] const YAML::Mark& begin() const { return begin_; }  // of the document
 
-  void OnDocumentStart(const YAML::Mark& mark) override { begin_ = mark.pos; }
+  void OnDocumentStart(const YAML::Mark& mark) override { begin_ = mark; }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (anchor != 0) return Fail(mark, "anchors are not supported");
@@ -132,7 +132,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   const std::string& file_;
-  int begin_ = -1;
+  YAML::Mark begin_;
   std::unique_ptr<Node> root_;
   std::vector<Level> levels_;
   size_t count_ = 0;
@@ -267,12 +267,13 @@ Result<std::vector<std::unique_ptr<Node>>> ParseYaml(std::string_view yaml, cons
   try {
     std::istringstream stream{std::string(yaml)};
     YAML::Parser parser(stream);
-    for (int begin = -1;;) {
+    for (int last = -1;;) {
       TreeBuilder builder(file);
       if (!parser.HandleNextDocument(builder)) break;
       // Some text (",") yaml-cpp 0.7 neither takes nor refuses: it finds an empty document there again and again.
-      if (builder.begin() == begin) return Error::Make(ErrorCode::kInvalidArgument, file, ": not YAML");
-      begin = builder.begin();
+      const YAML::Mark& begin = builder.begin();
+      if (begin.pos == last) return Error::Make(ErrorCode::kInvalidArgument, Place(file, begin.line + 1), "not YAML");
+      last = begin.pos;
       if (builder.error()) return *builder.error();
       std::unique_ptr<Node> root = builder.TakeRoot();
       if (root && root->kind != Node::Kind::kNull) documents.push_back(std::move(root));

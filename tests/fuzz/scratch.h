@@ -1,5 +1,5 @@
-// Scratch: a directory, in $TMPDIR or on tmpfs where there is one, with a canary that nobody may touch and an empty directory `in`
-// for the code under test. Lives as long as the program.
+// Scratch: a directory, in $TMPDIR or on tmpfs where there is one, with a canary that nobody may touch and an empty
+// directory `in` for the code under test. Lives as long as the program.
 #pragma once
 
 #include <fcntl.h>
@@ -25,6 +25,9 @@ class Scratch {
     Check(::mkdtemp(path_.data()) != nullptr, "no scratch directory " + path_);
     directory_ = OpenAt(AT_FDCWD, path_, O_RDONLY | O_DIRECTORY).value();
     Check(WriteFileAtomic(directory_.get(), "canary", "alive").has_value(), "no canary");
+    struct stat status {};
+    Check(::fstatat(directory_.get(), "canary", &status, AT_SYMLINK_NOFOLLOW) == 0, "no canary");
+    canary_mode_ = status.st_mode;
     Renew();
   }
   ~Scratch() { (void)RemoveTree(AT_FDCWD, path_); }
@@ -37,16 +40,24 @@ class Scratch {
   void CheckAndRenew() {
     struct stat status {};
     const bool there = ::fstatat(directory_.get(), "canary", &status, AT_SYMLINK_NOFOLLOW) == 0;
-    Check(there && S_ISREG(status.st_mode) && status.st_nlink == 1 && (status.st_mode & 07777) == 0644,
-          "the canary is another file");
+    Check(there && status.st_nlink == 1 && status.st_mode == canary_mode_, "the canary is another file");
     Check(*ReadFileAt(directory_.get(), "canary") == "alive", "the canary was written to");
     Check(ListDirectory(directory_.get())->size() == 2, "something was made beside the directory");
+    if (::geteuid() != 0) MakeAccessible(directory_.get(), "in");
     const auto removed = RemoveTree(directory_.get(), "in");
     Check(removed.has_value(), removed ? "" : "cannot be removed: " + removed.error().message());
     Renew();
   }
 
  private:
+  // A layer may close its directories to everybody but root.
+  static void MakeAccessible(int parent, const std::string& name) {
+    struct stat status {};
+    if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode)) return;
+    Check(::fchmodat(parent, name.c_str(), 0700, 0) == 0, "chmod " + name);
+    const UniqueFd directory = OpenAt(parent, name, O_RDONLY | O_DIRECTORY).value();
+    for (const std::string& child : *ListDirectory(directory.get())) MakeAccessible(directory.get(), child);
+  }
   void Renew() {
     Check(::mkdirat(directory_.get(), "in", 0700) == 0, "no directory");
     in_ = OpenAt(directory_.get(), "in", O_RDONLY | O_DIRECTORY).value();
@@ -54,6 +65,7 @@ class Scratch {
 
   std::string path_;
   UniqueFd directory_, in_;
+  mode_t canary_mode_ = 0;
 };
 
 // Bytes as a source, a few at a time.
