@@ -56,7 +56,8 @@ class Scratch {
     if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode)) return;
     Check(::fchmodat(parent, name.c_str(), 0700, 0) == 0, "chmod " + name);
     const UniqueFd directory = OpenAt(parent, name, O_RDONLY | O_DIRECTORY).value();
-    for (const std::string& child : *ListDirectory(directory.get())) MakeAccessible(directory.get(), child);
+    const auto children = ListDirectory(directory.get()).value();
+    for (const std::string& child : children) MakeAccessible(directory.get(), child);
   }
   void Renew() {
     Check(::mkdirat(directory_.get(), "in", 0700) == 0, "no directory");

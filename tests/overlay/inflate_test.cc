@@ -98,6 +98,15 @@ TEST(Inflate, AHeaderWithAChecksumIsReadInAnyPieces) {
   }
 }
 
+TEST(Inflate, AZstdFrameThatIsShorterThanItSaysIsRefusedInAnyPieces) {
+  // One segment that says 248 bytes, and an empty block, the last.
+  const std::string packed("\x28\xb5\x2f\xfd\x20\xf8\x01\x00\x00", 9);
+  for (const size_t piece : {1, 2, 5, 100}) {
+    EXPECT_FALSE(InflateAll(packed, piece)) << piece;
+    EXPECT_FALSE(InflateAll(Compress("text", Compression::kZstd) + packed, piece)) << piece;
+  }
+}
+
 TEST(Inflate, StopsBombs) {
   const std::string zeros(8 << 20, '\0');
   const auto too_much = InflateAll(Compress(zeros, Compression::kZstd), 4096, {.max_output_bytes = 1 << 20});
