@@ -49,7 +49,6 @@ class PlanWalk {
       case Op::kGroups:
         return Array(step, sizeof(uint32_t));
       case Op::kSeccomp:
-        return Array(step, sizeof(uint64_t));
       case Op::kCpuAffinity:
         return Array(step, sizeof(uint64_t));
       case Op::kScheduler:

@@ -61,7 +61,7 @@ done
 why=$("$source/packaging/setup.sh" --fuzz 2>&1) || { echo "SKIPPED: no clang-19: ${why##*$'\n'}"; exit 77; }
 mkdir -p "$build"
 (cd "$source" && cmake --preset fuzz) >"$build/configure.log" 2>&1 || { cat "$build/configure.log" >&2; exit 1; }
-ninja -C "$build" --quiet "${targets[@]/#/fuzz_}"
+ninja -C "$build" --quiet "${targets[@]/#/fuzz_}" >"$build/build.log" || { cat "$build/build.log" >&2; exit 1; }
 
 work=$(mktemp -d "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)/fermata-fuzz-XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -107,7 +107,7 @@ done
 # By edges alone, and nothing large: the committed corpus is for every checkout. Inputs that are there stay.
 if [ $merge = 1 ]; then
   for target in "${targets[@]}"; do
-    find "$work/$target" -size +8k -delete
+    find "$work/$target" -type f -size +1023c -delete
     LLVM_PROFILE_FILE=/dev/null "$build/fuzz/fuzz_$target" -merge=1 -use_counters=0 \
       "$source/tests/fuzz/corpus/$target" "$work/$target" >"$work/$target.log" 2>&1 || { cat "$work/$target.log"; exit 1; }
   done
