@@ -117,7 +117,8 @@ fi
 [ $coverage = 1 ] || exit 0
 for target in "${targets[@]}"; do
   [ -n "${sources[$target]}" ] || continue
-  LLVM_PROFILE_FILE=$work/$target.profraw "$build/fuzz/fuzz_$target" -runs=0 "$work/$target" >"$work/$target.log" 2>&1
+  LLVM_PROFILE_FILE=$work/$target.profraw "$build/fuzz/fuzz_$target" -runs=0 "$source/tests/fuzz/corpus/$target" \
+    "$work/$target" >"$work/$target.log" 2>&1
   llvm-profdata-19 merge -o "$work/$target.profdata" "$work/$target.profraw"
   read -ra files <<<"${sources[$target]//$'\n'/ }"
   llvm-cov-19 export -summary-only -instr-profile="$work/$target.profdata" "$build/fuzz/fuzz_$target" \
