@@ -11,7 +11,9 @@ namespace fermata::overlay {
 namespace {
 
 constexpr size_t kInputBytes = size_t{256} << 10;
-constexpr int kZstdWindowLog = 27;  // 128 MiB; more is refused
+constexpr size_t kHeaderBytes = size_t{64} << 10;  // of a gzip member; there is no limit, but names are shorter
+constexpr size_t kZstdHeaderBytes = 18;            // ZSTD_FRAMEHEADERSIZE_MAX
+constexpr int kZstdWindowLog = 27;                 // 128 MiB; more is refused
 
 Error Damaged(std::string_view kind, std::string_view reason) {
   return Error::Make(ErrorCode::kInvalidArgument, "inflate ", kind, ": ", reason);
@@ -123,6 +125,8 @@ class GzipInflater : public Inflater {
       padding_ = true;
       input().Use(zeros);
     }
+    // ISA-L takes a header that comes in pieces, but gets the header's checksum wrong then.
+    RETURN_IF_ERROR(input().Fill(kHeaderBytes));
     isal_inflate_init(state_.get());
     state_->crc_flag = ISAL_GZIP;
     in_member_ = true;
@@ -164,14 +168,21 @@ class ZstdInflater : public Inflater {
   Result<size_t> Decode(std::span<char> buffer) override {
     ZSTD_outBuffer out{buffer.data(), buffer.size(), 0};
     while (out.pos == 0) {
-      RETURN_IF_ERROR(input().Fill(1));
+      RETURN_IF_ERROR(input().Fill(in_frame_ ? 1 : kZstdHeaderBytes));
       const std::string_view data = input().data();
       if (data.empty() && !in_frame_) break;
+      if (!in_frame_) left_ = ZSTD_getFrameContentSize(data.data(), data.size());
       ZSTD_inBuffer in{data.data(), data.size(), 0};
       const size_t code = ZSTD_decompressStream(stream_.get(), &out, &in);
       if (ZSTD_isError(code) != 0) return Damaged("zstd", ZSTD_getErrorName(code));
       input().Use(in.pos);
       in_frame_ = code != 0;
+      // libzstd looks at this only when it gets the whole frame at once.
+      const bool known = left_ != ZSTD_CONTENTSIZE_UNKNOWN && left_ != ZSTD_CONTENTSIZE_ERROR;
+      if (known && (out.pos > left_ || (!in_frame_ && out.pos < left_))) {
+        return Damaged("zstd", "a frame is not as long as it says");
+      }
+      if (known) left_ -= out.pos;
       if (data.empty() && in_frame_ && out.pos == 0) return Damaged("zstd", "cut short");
     }
     return out.pos;
@@ -183,6 +194,7 @@ class ZstdInflater : public Inflater {
   };
   std::unique_ptr<ZSTD_DStream, Free> stream_;
   bool in_frame_ = false;
+  uint64_t left_ = 0;  // of the frame's content, or one of ZSTD_CONTENTSIZE_*
 };
 
 }  // namespace

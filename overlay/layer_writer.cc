@@ -38,6 +38,9 @@ Error Meaning(Error error) {
     case EISDIR:
     case EFBIG:
     case EMLINK:
+    case EINVAL:  // an attribute or a time that the kernel does not take
+    case ERANGE:
+    case E2BIG:
       return std::move(error).WithCode(ErrorCode::kInvalidArgument);
     default:
       return error;

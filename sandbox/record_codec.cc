@@ -1,6 +1,6 @@
 #include "sandbox/record_codec.h"
 
-#include "runtime/base/json.h"
+#include "runtime/base/cbor.h"
 #include "runtime/spec/spec_json.h"
 
 // nlohmann's macro writes to_json and from_json of a struct, found by argument-dependent look-up.
@@ -80,10 +80,6 @@ std::string EncodeValue(const Json& json) {
   return bytes;
 }
 
-Result<Json> Decode(std::string_view bytes, std::string_view what) {
-  return ReadJson(what, [&] { return Json::from_cbor(bytes); });
-}
-
 }  // namespace
 
 std::string Encode(const SandboxRecord& record) { return EncodeValue(Json(record)); }
@@ -96,12 +92,12 @@ std::string Encode(const ContainerRecord& r) {
 }
 
 Result<SandboxRecord> DecodeSandbox(std::string_view bytes) {
-  ASSIGN_OR_RETURN(const Json json, Decode(bytes, "sandbox record"));
+  ASSIGN_OR_RETURN(const Json json, ParseCbor(bytes, "sandbox record"));
   return ReadJson("sandbox record", [&] { return json.get<SandboxRecord>(); });
 }
 
 Result<ContainerRecord> DecodeContainer(std::string_view bytes) {
-  ASSIGN_OR_RETURN(const Json json, Decode(bytes, "container record"));
+  ASSIGN_OR_RETURN(const Json json, ParseCbor(bytes, "container record"));
   ASSIGN_OR_RETURN(StoredContainer s, ReadJson("container record", [&] { return json.get<StoredContainer>(); }));
   ASSIGN_OR_RETURN(runtime::Spec launch, runtime::SpecFromJsonValue(s.launch), "container record");
   return ContainerRecord{std::move(s.id),

@@ -2,7 +2,8 @@
 # run.sh [--full] [--sanitize address|thread] [--filter REGEX]
 #
 # Installs what is missing, builds, and runs all tests that this machine can; ends with ctest's own summary.
-#   --full       also the long ones: the suites in virtual machines, clang-tidy over all files, large counts
+#   --full       also the long ones: the suites in virtual machines, clang-tidy over all files, large counts, a minute of
+#                fuzzing each parser with its coverage
 #   --sanitize   a build of its own with that sanitizer (address: and undefined behaviour)
 #   --filter     only the ctest tests whose names match
 # Environment: CI=true makes a skip that tests/allowed-skips.txt does not list a failure; FERMATA_VM=1 adds the virtual
@@ -34,6 +35,7 @@ if [ $full = 1 ]; then
   labels+='|long|lint-all'
   export FERMATA_FULL=1
 fi
+[ $preset != release ] || labels+='|fuzz'
 if { [ $full = 1 ] || [ "${FERMATA_VM:-}" = 1 ]; } && [ $preset = release ]; then
   labels+='|vm'
   packages+=(--vm)

@@ -108,7 +108,9 @@ Result<Descriptor> ReadDescriptor(const Json& json, std::string_view what) {
 
 // The document itself decides what it is (GHSA-xmmx-7jpf-fx42): its media type may be left out but not lie.
 Result<> CheckKind(const Json& document, MediaKind kind, std::string_view what) {
-  if (Optional<uint64_t>(document, "schemaVersion") != 2) return Invalid(what, "the schema version is not 2");
+  const auto version = document.find("schemaVersion");
+  if (version == document.end() || !version->is_number_unsigned() || *version != 2U)
+    return Invalid(what, "the schema version is not 2");
   const auto media_type = Optional<std::string>(document, "mediaType");
   if (!media_type.empty() && KindOf(media_type) != kind) return Invalid(what, "is of media type " + media_type);
   const bool has_layers = document.contains("config") || document.contains("layers");

@@ -112,9 +112,14 @@ std::string Reference::ToString() const {
 std::string Reference::Familiar() const {
   constexpr std::string_view kLibrary = "docker.io/library/";
   constexpr std::string_view kHub = "docker.io/";
-  const std::string text = ToString();
-  if (text.starts_with(kLibrary) && repository.find('/', 8) == std::string::npos) return text.substr(kLibrary.size());
-  return text.starts_with(kHub) ? text.substr(kHub.size()) : text;
+  std::string text = ToString();
+  for (const std::string_view prefix : {kLibrary, kHub}) {
+    if (!text.starts_with(prefix)) continue;
+    // Without it some are another name ("docker.io/localhost/x") or none.
+    std::string shorter = text.substr(prefix.size());
+    if (const auto same = ParseReference(shorter); same && same->ToString() == text) return shorter;
+  }
+  return text;
 }
 
 Result<Reference> ParseReference(std::string_view text) {

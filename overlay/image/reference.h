@@ -19,7 +19,7 @@ struct Reference {
   [[nodiscard]] std::string Tagged() const;    // domain/repository:tag; empty without a tag
   [[nodiscard]] std::string Digested() const;  // domain/repository@digest; empty without a digest
   [[nodiscard]] std::string ToString() const;  // all that is there
-  [[nodiscard]] std::string Familiar() const;  // as people write it: without docker.io/library/
+  [[nodiscard]] std::string Familiar() const;  // as people write it: without docker.io/library/ where that is the same
 };
 
 // kInvalidArgument for what is not a reference or longer than 4,096 bytes. 64 hex digits, also after

@@ -66,6 +66,12 @@ Error Invalid(std::string_view what, std::string_view name) {
   return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: unknown ", what, " ", name);
 }
 
+// What libseccomp does not take is wrong in the profile, whatever it calls that, unless memory is short.
+Error Refused(int number, std::string_view what, std::string_view name) {
+  const ErrorCode code = number == ENOMEM ? ErrorCode::kResourceExhausted : ErrorCode::kInvalidArgument;
+  return Error::FromErrno(number, "seccomp profile: ", what, " ", name).WithCode(code);
+}
+
 Result<uint32_t> ActionOf(const std::string& name, const std::optional<uint32_t>& errno_ret) {
   const uint32_t error = errno_ret.value_or(EPERM);
   if (error > 4095) return Error::Make(ErrorCode::kInvalidArgument, "seccomp profile: errnoRet is over 4095");
@@ -99,7 +105,7 @@ Result<> AddArchitectures(scmp_filter_ctx context, const std::vector<std::string
     const uint32_t token = seccomp_arch_resolve_name(lower.c_str());
     if (token == 0) return Invalid("architecture", name);
     if (const int done = seccomp_arch_add(context, token); done != 0 && done != -EEXIST) {
-      return Error::FromErrno(-done, "seccomp profile: add architecture ", name);
+      return Refused(-done, "architecture", name);
     }
   }
   return {};
@@ -120,8 +126,7 @@ Result<> AddRule(scmp_filter_ctx context, const SeccompRule& rule, uint32_t defa
     const int done =
         seccomp_rule_add_array(context, action, number, static_cast<unsigned>(arguments.size()), arguments.data());
     if (done != 0 && done != -EEXIST) {
-      Error error = Error::FromErrno(-done, "seccomp profile: rule for ", name);
-      return done == -EINVAL ? std::move(error).WithCode(ErrorCode::kInvalidArgument) : std::move(error);
+      return Refused(-done, "rule for", name);
     }
   }
   return {};
@@ -157,20 +162,35 @@ Result<std::vector<sock_filter>> Export(scmp_filter_ctx context) {
   return instructions;
 }
 
-// Two profiles with the same key compile to the same filter.
-std::string KeyOf(const Seccomp& profile) {
-  std::string key = profile.default_action + '\n' + std::to_string(profile.default_errno_ret.value_or(EPERM)) + '\n';
-  for (const std::string& name : profile.architectures) key += name + ' ';
-  for (const std::string& name : profile.flags) key += name + ' ';
-  for (const SeccompRule& rule : profile.rules) {
-    key += '\n' + rule.action + ' ' + std::to_string(rule.errno_ret.value_or(EPERM));
-    for (const std::string& name : rule.names) key += ' ' + name;
-    for (const SeccompArgument& a : rule.args) {
-      key += ' ' + a.op + ' ' + std::to_string(a.index) + ' ' + std::to_string(a.value) + ' ' +
-             std::to_string(a.value_two);
-    }
+// Two profiles with the same key compile to the same filter. Every word has its length in front, for
+// they are foreign and may hold what would separate them.
+class Key {
+ public:
+  Key& Add(std::string_view word) {
+    text_.append(std::to_string(word.size())).append(":").append(word);
+    return *this;
   }
-  return key;
+  Key& Add(uint64_t number) { return Add(std::to_string(number)); }
+  Key& Add(const std::vector<std::string>& words) {
+    Add(words.size());
+    for (const std::string& word : words) Add(word);
+    return *this;
+  }
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+std::string KeyOf(const Seccomp& profile) {
+  Key key;
+  key.Add(profile.default_action).Add(profile.default_errno_ret.value_or(EPERM));
+  key.Add(profile.architectures).Add(profile.flags).Add(profile.rules.size());
+  for (const SeccompRule& rule : profile.rules) {
+    key.Add(rule.action).Add(rule.errno_ret.value_or(EPERM)).Add(rule.names).Add(rule.args.size());
+    for (const SeccompArgument& a : rule.args) key.Add(a.op).Add(a.index).Add(a.value).Add(a.value_two);
+  }
+  return key.text();
 }
 
 }  // namespace

@@ -38,11 +38,18 @@ T GetRequired(const Json& object, const char* key) {
   return ValueOf<T>(object.at(key), key);
 }
 
+// Nullptr where there is none, or a null, which is as good as absent in the Go programs that write these files.
+// Throws if `object` is none: "user": "1000" must not mean root.
+inline const Json* Find(const Json& object, const char* key) {
+  const auto& fields = object.get_ref<const Json::object_t&>();
+  const auto found = fields.find(key);
+  return found == fields.end() || found->second.is_null() ? nullptr : &found->second;
+}
+
 template <typename T>
 std::optional<T> GetOptional(const Json& object, const char* key) {
-  // Null is as good as absent, as in the Go programs that write these files.
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return std::nullopt;
+  const Json* found = Find(object, key);
+  if (found == nullptr) return std::nullopt;
   return ValueOf<T>(*found, key);
 }
 
@@ -51,11 +58,20 @@ T Get(const Json& object, const char* key, T otherwise = {}) {
   return GetOptional<T>(object, key).value_or(std::move(otherwise));
 }
 
-// An empty object if absent.
+// The object; an empty one if absent.
 inline const Json& Child(const Json& object, const char* key) {
   static const Json kEmpty = Json::object();
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? kEmpty : *found;
+  const Json* found = Find(object, key);
+  if (found == nullptr) return kEmpty;
+  (void)found->get_ref<const Json::object_t&>();  // throws for anything else
+  return *found;
+}
+
+// The items of an array; none if absent.
+inline const Json::array_t& List(const Json& object, const char* key) {
+  static const Json::array_t kEmpty;
+  const Json* found = Find(object, key);
+  return found == nullptr ? kEmpty : found->get_ref<const Json::array_t&>();
 }
 
 // Refuses keys outside `known`.

@@ -6,7 +6,7 @@
 namespace fermata::runtime {
 namespace {
 
-Result<> ReadDevices(const Json& json, std::vector<Device>& devices) {
+Result<> ReadDevices(const Json::array_t& json, std::vector<Device>& devices) {
   for (const Json& entry : json) {
     const auto type = entry.at("type").get<std::string>();
     if (type.size() != 1 || std::string("cbup").find(type) == std::string::npos) {
@@ -61,12 +61,12 @@ Seccomp ReadSeccomp(const Json& json) {
   seccomp.flags = Get<Strings>(json, "flags");
   seccomp.listener_path = Get<std::string>(json, "listenerPath");
   seccomp.listener_metadata = Get<std::string>(json, "listenerMetadata");
-  for (const Json& rule : Child(json, "syscalls")) {
+  for (const Json& rule : List(json, "syscalls")) {
     SeccompRule& added = seccomp.rules.emplace_back();
     added.names = rule.at("names").get<Strings>();
     added.action = rule.at("action");
     added.errno_ret = GetOptional<uint32_t>(rule, "errnoRet");
-    for (const Json& argument : Child(rule, "args")) {
+    for (const Json& argument : List(rule, "args")) {
       added.args.push_back({GetRequired<uint32_t>(argument, "index"), GetRequired<uint64_t>(argument, "value"),
                             Get<uint64_t>(argument, "valueTwo"), argument.at("op")});
     }
@@ -81,12 +81,12 @@ Result<Linux> ReadLinux(const Json& json) {
                              "personality", "timeOffsets", "memoryPolicy", "intelRdt", "netDevices"}));
   RETURN_IF_ERROR(RefuseByName(json));
   Linux result;
-  for (const Json& entry : Child(json, "namespaces")) {
+  for (const Json& entry : List(json, "namespaces")) {
     result.namespaces.push_back({entry.at("type"), Get<std::string>(entry, "path")});
   }
-  result.uid_mappings = ReadIdMappings(Child(json, "uidMappings"));
-  result.gid_mappings = ReadIdMappings(Child(json, "gidMappings"));
-  RETURN_IF_ERROR(ReadDevices(Child(json, "devices"), result.devices));
+  result.uid_mappings = ReadIdMappings(List(json, "uidMappings"));
+  result.gid_mappings = ReadIdMappings(List(json, "gidMappings"));
+  RETURN_IF_ERROR(ReadDevices(List(json, "devices"), result.devices));
   ASSIGN_OR_RETURN(LinuxResources resources, ReadResources(Child(json, "resources")));
   result.resources = std::move(resources.limits);
   result.device_rules = std::move(resources.device_rules);
@@ -111,7 +111,7 @@ Result<Linux> ReadLinux(const Json& json) {
   return result;
 }
 
-IdMappings ReadIdMappings(const Json& json) {
+IdMappings ReadIdMappings(const Json::array_t& json) {
   IdMappings mappings;
   for (const Json& entry : json) {
     mappings.push_back({GetRequired<uint32_t>(entry, "containerID"), GetRequired<uint32_t>(entry, "hostID"),

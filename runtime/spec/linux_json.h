@@ -10,7 +10,7 @@ namespace fermata::runtime {
 
 Result<Linux> ReadLinux(const Json& json);
 Seccomp ReadSeccomp(const Json& json);
-IdMappings ReadIdMappings(const Json& json);
+IdMappings ReadIdMappings(const Json::array_t& json);
 
 Json LinuxToJsonValue(const Linux& settings);
 Json IdMappingsToJsonValue(const IdMappings& mappings);

@@ -79,7 +79,7 @@ Result<> ReadBlockIo(const Json& json, cgroups::Resources& limits) {
                              kThrottles[2].key, kThrottles[3].key}));
   RETURN_IF_ERROR(RefuseV1(json, where, {"leafWeight"}));
   limits.io_weight = Get<uint64_t>(json, "weight");
-  for (const Json& device : Child(json, "weightDevice")) {
+  for (const Json& device : List(json, "weightDevice")) {
     RETURN_IF_ERROR(RefuseV1(device, where + ".weightDevice", {"leafWeight"}));
     if (const auto weight = Get<uint64_t>(device, "weight"); weight != 0) {
       limits.io_device_weights.push_back(
@@ -87,7 +87,7 @@ Result<> ReadBlockIo(const Json& json, cgroups::Resources& limits) {
     }
   }
   for (const Throttle& throttle : kThrottles) {
-    for (const Json& device : Child(json, throttle.key)) {
+    for (const Json& device : List(json, throttle.key)) {
       LimitOf(limits.io_limits, GetRequired<int64_t>(device, "major"), GetRequired<int64_t>(device, "minor")).*
           throttle.field = GetRequired<uint64_t>(device, "rate");
     }
@@ -127,7 +127,7 @@ void ReadRdma(const Json& json, cgroups::Resources& limits) {
 
 Result<> ReadNetwork(const Json& json) {
   RETURN_IF_ERROR(RefuseV1(json, "linux.resources.network", {"classID"}));
-  if (!Child(json, "priorities").empty()) {
+  if (!List(json, "priorities").empty()) {
     return InvalidField("linux.resources.network.priorities", "control groups v2 have nothing like it");
   }
   return {};
@@ -194,7 +194,7 @@ Result<LinuxResources> ReadResources(const Json& json) {
                 {"devices", "memory", "cpu", "pids", "blockIO", "hugepageLimits", "network", "rdma", "unified"}));
   LinuxResources resources;
   cgroups::Resources& limits = resources.limits;
-  for (const Json& rule : Child(json, "devices")) {
+  for (const Json& rule : List(json, "devices")) {
     ASSIGN_OR_RETURN(const cgroups::DeviceRule read, ReadDeviceRule(rule));
     resources.device_rules.push_back(read);
   }
@@ -204,7 +204,7 @@ Result<LinuxResources> ReadResources(const Json& json) {
   RETURN_IF_ERROR(ReadNetwork(Child(json, "network")));
   // As in memory: 0 stands for none where a writer fills in every field.
   if (const auto pids = Get<int64_t>(Child(json, "pids"), "limit"); pids != 0) limits.pids_limit = pids;
-  for (const Json& limit : Child(json, "hugepageLimits")) {
+  for (const Json& limit : List(json, "hugepageLimits")) {
     limits.hugepage_limits[limit.at("pageSize").get<std::string>()] = GetRequired<uint64_t>(limit, "limit");
   }
   ReadRdma(Child(json, "rdma"), limits);

@@ -43,14 +43,14 @@ Result<Process> ReadProcess(const Json& json) {
   process.console_height = Get<uint16_t>(console, "height");
   const Json& user = Child(json, "user");
   process.user = {Get<uint32_t>(user, "uid"), Get<uint32_t>(user, "gid"), GetOptional<uint32_t>(user, "umask"), {}};
-  for (const Json& gid : Child(user, "additionalGids")) {
+  for (const Json& gid : List(user, "additionalGids")) {
     process.user.additional_gids.push_back(ValueOf<uint32_t>(gid, "additionalGids"));
   }
   process.args = Get<Strings>(json, "args");
   process.env = Get<Strings>(json, "env");
   process.cwd = Get<std::string>(json, "cwd", "/");
   process.capabilities = ReadCapabilities(Child(json, "capabilities"));
-  for (const Json& limit : Child(json, "rlimits")) {
+  for (const Json& limit : List(json, "rlimits")) {
     process.rlimits.push_back(
         {limit.at("type"), GetRequired<uint64_t>(limit, "soft"), GetRequired<uint64_t>(limit, "hard")});
   }
@@ -64,7 +64,7 @@ Result<Process> ReadProcess(const Json& json) {
   return process;
 }
 
-std::vector<Hook> ReadHookList(const Json& json) {
+std::vector<Hook> ReadHookList(const Json::array_t& json) {
   std::vector<Hook> hooks;
   for (const Json& entry : json) {
     hooks.push_back({entry.at("path"), Get<Strings>(entry, "args"), Get<Strings>(entry, "env"),
@@ -89,7 +89,7 @@ Result<Hooks> ReadHooks(const Json& json) {
   std::set<std::string> known;
   for (const HookPoint& point : kHookPoints) {
     known.insert(point.key);
-    hooks.*point.list = ReadHookList(Child(json, point.key));
+    hooks.*point.list = ReadHookList(List(json, point.key));
     for (const Hook& hook : hooks.*point.list) {
       const std::string where = std::string("hooks.") + point.key;
       if (!hook.path.starts_with('/')) return InvalidField(where + ".path", "must be absolute");
@@ -124,10 +124,10 @@ Result<Spec> ReadSpec(const Json& json) {
   spec.root_readonly = Get<bool>(json.at("root"), "readonly");
   spec.hostname = Get<std::string>(json, "hostname");
   spec.domainname = Get<std::string>(json, "domainname");
-  for (const Json& mount : Child(json, "mounts")) {
+  for (const Json& mount : List(json, "mounts")) {
     spec.mounts.push_back({mount.at("destination"), Get<std::string>(mount, "type"), Get<std::string>(mount, "source"),
-                           Get<Strings>(mount, "options"), ReadIdMappings(Child(mount, "uidMappings")),
-                           ReadIdMappings(Child(mount, "gidMappings"))});
+                           Get<Strings>(mount, "options"), ReadIdMappings(List(mount, "uidMappings")),
+                           ReadIdMappings(List(mount, "gidMappings"))});
   }
   spec.annotations = Get<StringMap>(json, "annotations");
   ASSIGN_OR_RETURN(spec.hooks, ReadHooks(Child(json, "hooks")));

@@ -31,7 +31,8 @@ bool ParseTime(std::string_view text, int64_t& ns) {
                        ReadNumber(text.substr(8, 2), parts.tm_mday) && ReadNumber(text.substr(11, 2), parts.tm_hour) &&
                        ReadNumber(text.substr(14, 2), parts.tm_min) && ReadNumber(text.substr(17, 2), parts.tm_sec) &&
                        ReadNumber(text.substr(20, 9), fraction);
-  if (!numbers) return false;
+  constexpr int kLastYear = 2261;  // the last one whose nanoseconds since 1970 an int64 holds as a whole
+  if (!numbers || fraction < 0 || parts.tm_year < 1970 || parts.tm_year > kLastYear) return false;
   parts.tm_year -= 1900;
   parts.tm_mon -= 1;
   ns = int64_t{::timegm(&parts)} * 1'000'000'000 + fraction;

@@ -28,7 +28,9 @@ class TreeBuilder : public YAML::EventHandler {
   std::unique_ptr<Node> TakeRoot() { return std::move(root_); }
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
 
-  void OnDocumentStart(const YAML::Mark&) override {}
+  [[nodiscard]] const YAML::Mark& begin() const { return begin_; }  // of the document
+
+  void OnDocumentStart(const YAML::Mark& mark) override { begin_ = mark; }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (anchor != 0) return Fail(mark, "anchors are not supported");
@@ -130,6 +132,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   const std::string& file_;
+  YAML::Mark begin_;
   std::unique_ptr<Node> root_;
   std::vector<Level> levels_;
   size_t count_ = 0;
@@ -264,9 +267,13 @@ Result<std::vector<std::unique_ptr<Node>>> ParseYaml(std::string_view yaml, cons
   try {
     std::istringstream stream{std::string(yaml)};
     YAML::Parser parser(stream);
-    while (true) {
+    for (int last = -1;;) {
       TreeBuilder builder(file);
       if (!parser.HandleNextDocument(builder)) break;
+      // Some text (",") yaml-cpp 0.7 neither takes nor refuses: it finds an empty document there again and again.
+      const YAML::Mark& begin = builder.begin();
+      if (begin.pos == last) return Error::Make(ErrorCode::kInvalidArgument, Place(file, begin.line + 1), "not YAML");
+      last = begin.pos;
       if (builder.error()) return *builder.error();
       std::unique_ptr<Node> root = builder.TakeRoot();
       if (root && root->kind != Node::Kind::kNull) documents.push_back(std::move(root));

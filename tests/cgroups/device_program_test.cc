@@ -10,91 +10,29 @@
 
 #include "cgroups/devices.h"
 #include "tests/cgroups/fake_group.h"
+#include "tests/fixtures/device_verdict.h"
 
 namespace fermata::cgroups {
 namespace {
 
-struct Question {
-  DeviceType type;
-  uint32_t major;
-  uint32_t minor;
-  uint8_t access;
-};
+using Question = testing::DeviceQuestion;
 
 std::string Name(const Question& q) {
   return (q.type == DeviceType::kChar ? "c " : "b ") + std::to_string(q.major) + ":" + std::to_string(q.minor) +
          " access " + std::to_string(q.access);
 }
 
-class Interpreter {
- public:
-  explicit Interpreter(const Question& q) {
-    const uint32_t type = q.type == DeviceType::kChar ? BPF_DEVCG_DEV_CHAR : BPF_DEVCG_DEV_BLOCK;
-    context_ = {uint32_t{q.access} << 16 | type, q.major, q.minor};
-  }
-
-  uint64_t Run(const std::vector<bpf_insn>& program) {
-    size_t at = 0;
-    while (at < program.size() && program[at].code != (BPF_JMP | BPF_EXIT)) at += 1 + Step(program[at]);
-    EXPECT_LT(at, program.size()) << "ran off the end";
-    return registers_[0];
-  }
-
- private:
-  // The distance to jump.
-  int Step(const bpf_insn& i) {
-    uint64_t& destination = registers_.at(i.dst_reg);
-    const auto immediate = static_cast<uint32_t>(i.imm);
-    switch (i.code) {
-      case BPF_LDX | BPF_MEM | BPF_W:
-        EXPECT_EQ(i.src_reg, BPF_REG_1);
-        destination = context_.at(static_cast<size_t>(i.off) / sizeof(uint32_t));
-        return 0;
-      case BPF_ALU | BPF_MOV | BPF_X:
-        destination = static_cast<uint32_t>(registers_.at(i.src_reg));
-        return 0;
-      case BPF_ALU | BPF_MOV | BPF_K:
-        destination = immediate;
-        return 0;
-      case BPF_ALU | BPF_AND | BPF_K:
-        destination = static_cast<uint32_t>(destination) & immediate;
-        return 0;
-      case BPF_ALU | BPF_RSH | BPF_K:
-        destination = static_cast<uint32_t>(destination) >> immediate;
-        return 0;
-      case BPF_JMP32 | BPF_JNE | BPF_K:
-        return static_cast<uint32_t>(destination) != immediate ? i.off : 0;
-      case BPF_JMP32 | BPF_JEQ | BPF_K:
-        return static_cast<uint32_t>(destination) == immediate ? i.off : 0;
-      default:
-        ADD_FAILURE() << "unknown instruction " << int{i.code};
-        return 0;
-    }
-  }
-
-  std::array<uint32_t, 3> context_{};
-  std::array<uint64_t, 11> registers_{};
-};
-
 bool Allowed(const std::vector<DeviceRule>& rules, const Question& question) {
   const auto program = CompileDeviceRules(rules);
   EXPECT_TRUE(Succeeded(program));
-  return program && Interpreter(question).Run(*program) == 1;
+  if (!program) return false;
+  const auto verdict = testing::DeviceVerdict(*program, question);
+  EXPECT_TRUE(verdict) << "ran off the end, or an unknown instruction";
+  return verdict == 1U;
 }
 
-// What OCI says, kind by kind of access, without any cleverness.
-bool Expected(const std::vector<DeviceRule>& rules, const Question& q) {
-  for (const uint8_t kind : {kDeviceMknod, kDeviceRead, kDeviceWrite}) {
-    bool allow = false;
-    for (const DeviceRule& rule : rules) {
-      const bool matches = (rule.type == DeviceType::kAll || rule.type == q.type) &&
-                           (rule.major < 0 || rule.major == q.major) && (rule.minor < 0 || rule.minor == q.minor) &&
-                           (rule.access & kind) != 0;
-      if (matches) allow = rule.allow;
-    }
-    if ((q.access & kind) != 0 && !allow) return false;
-  }
-  return true;
+bool Expected(const std::vector<DeviceRule>& rules, const Question& question) {
+  return testing::AllowedByRules(rules, question);
 }
 
 constexpr DeviceType kChar = DeviceType::kChar;

@@ -63,6 +63,13 @@ TEST(Config, RefusesBadManifests) {
   }
 }
 
+TEST(Config, ASchemaVersionThatIsNoWholeNumberIsRefused) {
+  for (const char* version : {"2.5", "2.0", "18446744073709551618", "true", "\"2\"", "null"}) {
+    EXPECT_FALSE(ParseIndex(std::string(R"({"schemaVersion":)") + version + R"(,"manifests":[]})")) << version;
+  }
+  EXPECT_TRUE(ParseIndex(R"({"schemaVersion":2,"manifests":[]})"));
+}
+
 TEST(Config, ReadsAnIndexAndLeavesOutOtherThings) {
   const std::string manifest = R"({"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":")" + kDigest +
                                R"(","size":5,"platform":{"os":"linux","architecture":"arm64"},"annotations":null})";

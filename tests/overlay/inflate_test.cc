@@ -80,6 +80,33 @@ TEST(Inflate, RefusesWhatIsCutShortDamagedOrFollowedByOtherThings) {
   EXPECT_THAT(InflateAll(checksum).error().message(), HasSubstr("checksum"));
 }
 
+// gzip with the flag FHCRC: ISA-L counts wrongly when it gets the header in pieces.
+TEST(Inflate, AHeaderWithAChecksumIsReadInAnyPieces) {
+  std::string packed = Compress("text", Compression::kGzip);
+  packed[3] = static_cast<char>(packed[3] | 2);
+  uint32_t crc = ~0U;
+  for (const char c : packed.substr(0, 10)) {
+    crc ^= static_cast<unsigned char>(c);
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (0xedb88320U & (0U - (crc & 1)));
+  }
+  const std::string good = {static_cast<char>(~crc), static_cast<char>(~crc >> 8)};
+  for (const size_t piece : {1, 5, 11, 1 << 20}) {
+    const auto inflated = InflateAll(std::string(packed).insert(10, good), piece);
+    ASSERT_TRUE(inflated) << piece << ": " << inflated.error().message();
+    EXPECT_EQ(*inflated, "text");
+    EXPECT_FALSE(InflateAll(std::string(packed).insert(10, "\x01\x02"), piece)) << piece;
+  }
+}
+
+TEST(Inflate, AZstdFrameThatIsShorterThanItSaysIsRefusedInAnyPieces) {
+  // One segment that says 248 bytes, and an empty block, the last.
+  const std::string packed("\x28\xb5\x2f\xfd\x20\xf8\x01\x00\x00", 9);
+  for (const size_t piece : {1, 2, 5, 100}) {
+    EXPECT_FALSE(InflateAll(packed, piece)) << piece;
+    EXPECT_FALSE(InflateAll(Compress("text", Compression::kZstd) + packed, piece)) << piece;
+  }
+}
+
 TEST(Inflate, StopsBombs) {
   const std::string zeros(8 << 20, '\0');
   const auto too_much = InflateAll(Compress(zeros, Compression::kZstd), 4096, {.max_output_bytes = 1 << 20});

@@ -56,6 +56,17 @@ TEST(Reference, GivesNamesTheirFullForm) {
   }
 }
 
+TEST(Reference, ANameThatWouldBeAnotherOneWithoutItsDomainIsNotShortened) {
+  for (const char* text : {"docker.io/localhost/app:latest", "docker.io/a.b/c:latest"}) {
+    const auto reference = ParseReference(text);
+    ASSERT_TRUE(reference) << text;
+    EXPECT_EQ(reference->Familiar(), text);
+  }
+  const auto like_an_id = ParseReference("docker.io/library/sha256:" + kHex);
+  ASSERT_TRUE(like_an_id);
+  EXPECT_EQ(like_an_id->Familiar(), "library/sha256:" + kHex);
+}
+
 TEST(Reference, TagStaysEmptyBesideADigest) {
   const auto reference = ParseReference("app@" + kDigest);
   ASSERT_TRUE(reference);

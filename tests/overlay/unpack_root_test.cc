@@ -46,6 +46,14 @@ TEST_F(UnpackingAsRoot, SetsOwnersAndSetIdBits) {
   EXPECT_FALSE(Unpack({OwnedBy(File("x", ""), 0, int64_t{1} << 40)}));
 }
 
+TEST_F(UnpackingAsRoot, AnAttributeThatTheKernelDoesNotTakeIsTheFaultOfTheLayer) {
+  TarEntry file = File("a", "x", 0755);
+  file.xattrs["security.capability"] = "x";
+  const auto unpacked = Unpack({file});
+  ASSERT_FALSE(unpacked);
+  EXPECT_EQ(unpacked.error().code(), ErrorCode::kInvalidArgument) << unpacked.error().message();
+}
+
 TEST_F(UnpackingAsRoot, MakesDevices) {
   ASSERT_TRUE(Unpack({OwnedBy(Node("null", AE_IFCHR, 1, 3, 0666), 9, 9), Node("disk", AE_IFBLK, 8, 1, 0660)}));
   EXPECT_TRUE(S_ISCHR(Status("null").st_mode));

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "runtime/launch/seccomp.h"
+#include "tests/fixtures/seccomp_answer.h"
 #include "tests/fixtures/temporary.h"
 
 namespace fermata::runtime {
@@ -17,44 +18,10 @@ using Program = std::vector<sock_filter>;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-// What the kernel would answer (networking/filter.rst, the instructions that seccomp knows and libseccomp writes).
 uint32_t Answer(const Program& program, const seccomp_data& call) {
-  uint32_t accumulator = 0;
-  for (size_t at = 0; at < program.size(); ++at) {
-    const sock_filter& i = program[at];
-    bool taken = false;
-    switch (i.code) {
-      case BPF_RET | BPF_K:
-        return i.k;
-      case BPF_LD | BPF_W | BPF_ABS:
-        std::memcpy(&accumulator, reinterpret_cast<const char*>(&call) + i.k, sizeof accumulator);
-        continue;
-      case BPF_ALU | BPF_AND | BPF_K:
-        accumulator &= i.k;
-        continue;
-      case BPF_JMP | BPF_JA:
-        at += i.k;
-        continue;
-      case BPF_JMP | BPF_JEQ | BPF_K:
-        taken = accumulator == i.k;
-        break;
-      case BPF_JMP | BPF_JGT | BPF_K:
-        taken = accumulator > i.k;
-        break;
-      case BPF_JMP | BPF_JGE | BPF_K:
-        taken = accumulator >= i.k;
-        break;
-      case BPF_JMP | BPF_JSET | BPF_K:
-        taken = (accumulator & i.k) != 0;
-        break;
-      default:
-        ADD_FAILURE() << "instruction " << i.code;
-        return 0;
-    }
-    at += taken ? i.jt : i.jf;
-  }
-  ADD_FAILURE() << "the program has no end";
-  return 0;
+  const auto answer = testing::SeccompAnswer(program, call);
+  EXPECT_TRUE(answer) << "the program has no end, or an unknown instruction";
+  return answer.value_or(0);
 }
 
 // Arguments that the program may look at: what it compares with, its neighbours, halves, and noise.

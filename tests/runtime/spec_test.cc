@@ -58,6 +58,31 @@ TEST(SpecTest, WhatIsNotHonouredIsRefusedByItsPath) {
   EXPECT_FALSE(SpecFromJson(std::string(100'000, '[')));
 }
 
+void ExpectRefused(const std::string& process, const std::string& more = "") {
+  const std::string text =
+      R"({"ociVersion":"1.2.0","root":{"path":"r"},"process":{"args":["sh"],)" + process + "}" + more + "}";
+  const auto spec = SpecFromJson(text);
+  ASSERT_FALSE(spec) << text;
+  EXPECT_EQ(spec.error().code(), ErrorCode::kInvalidArgument) << text;
+}
+
+TEST(SpecTest, AUidThatDoesNotFitIsRefusedAndNotCutToRoot) {
+  for (const char* uid : {"4294967296", "-1", "0.5", "1e300", "true", "\"1000\"", "18446744073709551616"}) {
+    ExpectRefused(std::string(R"("user":{"uid":)") + uid + "}");
+    ExpectRefused(std::string(R"("user":{"additionalGids":[)") + uid + "]}");
+  }
+  ExpectRefused(R"("rlimits":[{"type":"RLIMIT_CORE","soft":-1,"hard":1}])");
+  ExpectRefused(R"("oomScoreAdj":4294967297)");
+}
+
+TEST(SpecTest, AUserThatIsNoObjectIsRefusedAndNotRoot) {
+  ExpectRefused(R"("user":"1000")");
+  ExpectRefused(R"("user":[1000])");
+  ExpectRefused(R"("capabilities":["CAP_CHOWN"])");
+  ExpectRefused(R"("cwd":"/")", R"(,"mounts":{"a":{"destination":"/a"}})");
+  ExpectRefused(R"("cwd":"/")", R"(,"linux":[])");
+}
+
 TEST(SeccompTest, TheDefaultProfileCompilesForEveryContainer) {
   for (const std::vector<std::string>& capabilities :
        {std::vector<std::string>{}, {"CAP_SYS_ADMIN"}, {"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYSLOG", "CAP_BPF"}}) {
@@ -88,6 +113,26 @@ TEST(SeccompTest, EachProfileIsCompiledOnce) {
   ASSERT_OK(first);
   EXPECT_EQ(*first, *second);
   EXPECT_NE(*first, *cache.Get(DefaultSeccompProfile({"CAP_SYS_ADMIN"})));
+}
+
+TEST(SeccompTest, ProfilesWhoseWordsJoinToTheSameTextHaveFiltersOfTheirOwn) {
+  Seccomp one_name{.default_action = "SCMP_ACT_ALLOW"};
+  one_name.rules.push_back({{"read write"}, "SCMP_ACT_ERRNO", {}, {}});  // no call of this machine: left out
+  Seccomp two_names = one_name;
+  two_names.rules[0].names = {"read", "write"};
+  SeccompCache cache;
+  const auto first = cache.Get(one_name);
+  const auto second = cache.Get(two_names);
+  ASSERT_OK(first);
+  ASSERT_OK(second);
+  EXPECT_NE(*first, *second);
+  EXPECT_GT((*second)->instructions.size(), (*first)->instructions.size());
+}
+
+TEST(SeccompTest, AnArchitectureOfAnotherByteOrderIsTheFaultOfTheProfile) {
+  const auto program = CompileSeccomp({.default_action = "SCMP_ACT_ALLOW", .architectures = {"SCMP_ARCH_S390X"}});
+  ASSERT_FALSE(program);
+  EXPECT_EQ(program.error().code(), ErrorCode::kInvalidArgument);
 }
 
 }  // namespace

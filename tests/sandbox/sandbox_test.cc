@@ -58,6 +58,18 @@ TEST(RecordCodecTest, BytesThatAreNoUtf8Survive) {
   EXPECT_FALSE(again->spec.security.run_as_group.has_value());
 }
 
+TEST(RecordCodecTest, ARecordNestedWithoutEndIsAnErrorAndDoesNotOverflowTheStack) {
+  const auto deep = DecodeSandbox(std::string(10'000'000, '\x81'));  // lists of one
+  ASSERT_FALSE(deep);
+  EXPECT_EQ(deep.error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_FALSE(DecodeContainer(std::string(10'000'000, '\x81')));
+}
+
+TEST(RecordCodecTest, AFractionIsNoNumberOfARecord) {
+  EXPECT_FALSE(DecodeSandbox(std::string("\xa1\x69pause_pid\xf9\x7c\x00", 14)));  // infinity
+  EXPECT_TRUE(DecodeSandbox(std::string("\xa1\x69pause_pid\x07", 12)));
+}
+
 TEST(StoreTest, WhatWasPutIsThereAfterOpeningAgain) {
   const TemporaryDirectory directory;
   const SandboxRecord sandbox = Sandbox('a');
@@ -349,9 +361,17 @@ TEST(LogLineTest, RecordsAreReadBack) {
   ASSERT_TRUE(pods::ParseLogLine("1970-01-01T00:00:02.000000003Z stdout F ", line));
   EXPECT_EQ(line.content, "");
   for (const char* bad : {"", "x", "1970-01-01T00:00:02.000000003Z stdout F", "1970-01-01T00:00:02Z stdout F x",
-                          "1970-01-01T00:00:02.000000003Z other F x"}) {
+                          "1970-01-01T00:00:02.000000003Z other F x", "1970-01-01T00:00:02.-00000003Z stdout F x"}) {
     EXPECT_FALSE(pods::ParseLogLine(bad, line)) << bad;
   }
+}
+
+TEST(LogLineTest, AYearWhoseNanosecondsDoNotFitIsNoRecord) {
+  pods::LogLine line;
+  EXPECT_TRUE(pods::ParseLogLine("2261-12-31T23:59:59.999999999Z stdout F x", line));
+  EXPECT_GT(line.time_ns, 0);
+  EXPECT_FALSE(pods::ParseLogLine("9999-12-31T23:59:59.999999999Z stdout F x", line));
+  EXPECT_FALSE(pods::ParseLogLine("-999-12-31T23:59:59.999999999Z stdout F x", line));
 }
 
 }  // namespace

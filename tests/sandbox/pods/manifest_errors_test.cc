@@ -22,6 +22,14 @@ void ExpectError(const std::string& yaml, const std::string& text, ErrorCode cod
   EXPECT_EQ(pods.error().code(), code) << text;
 }
 
+// yaml-cpp 0.7 finds an empty document there, again and again.
+TEST(ManifestErrors, ACommaThatBeginsADocumentIsRefusedInsteadOfReadForEver) {
+  const std::string pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: i}]}\n";
+  ExpectError(",", "p.yaml:1: not YAML", kBad);
+  ExpectError("---\n---\n,", "p.yaml:3: not YAML", kBad);
+  ASSERT_TRUE(ParseManifest("---\n---\n" + pod + "---\n...\n---\n", "p.yaml"));
+}
+
 TEST(ManifestErrors, OfDocuments) {
   const std::string pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: i}]}\n";
   std::string deep = "a: ";
