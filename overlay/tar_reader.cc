@@ -86,6 +86,7 @@ Result<std::unique_ptr<TarReader>> TarReader::Open(ByteSource& source) {
 
 Result<bool> TarReader::Next() {
   const int code = archive_read_next_header(handle_.get(), &entry_);
+  if (source_error_) return *source_error_;  // what libarchive makes of it may be an end
   if (code == ARCHIVE_EOF) {
     if (const auto left = guard_.Take()) return Ambiguous(left->path, "being there");
     return false;

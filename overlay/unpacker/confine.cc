@@ -36,13 +36,14 @@ constexpr unsigned kCapabilities[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER,  
 
 // Allowed whatever their arguments are; names that an architecture lacks are left out.
 constexpr const char* kSystemCalls[] = {
-    "read",       "pread64",         "write",      "writev",     "close",          "lseek",        "fstat",
-    "newfstatat", "statx",           "fstatfs",    "getdents64", "ftruncate",      "fallocate",    "sync_file_range",
-    "fcntl",      "mkdirat",         "mknodat",    "symlinkat",  "linkat",         "unlinkat",     "renameat",
-    "renameat2",  "faccessat",       "faccessat2", "fchmod",     "fchmodat",       "fchown",       "fchownat",
-    "utimensat",  "fsetxattr",       "munmap",     "mremap",     "madvise",        "brk",          "futex",
-    "getrandom",  "clock_gettime",   "gettid",     "getpid",     "rt_sigprocmask", "rt_sigaction", "rt_sigreturn",
-    "tgkill",     "restart_syscall", "exit",       "exit_group"};
+    "read",          "pread64",         "write",           "writev",    "close",          "lseek",
+    "fstat",         "newfstatat",      "statx",           "fstatfs",   "getdents64",     "ftruncate",
+    "fallocate",     "sync_file_range", "fcntl",           "mkdirat",   "mknodat",        "symlinkat",
+    "linkat",        "unlinkat",        "renameat",        "renameat2", "faccessat",      "faccessat2",
+    "fchmod",        "fchmodat",        "fchown",          "fchownat",  "utimensat",      "fsetxattr",
+    "munmap",        "mremap",          "madvise",         "brk",       "futex",          "getrandom",
+    "clock_gettime", "gettid",          "geteuid",         "getpid",    "rt_sigprocmask", "rt_sigaction",
+    "rt_sigreturn",  "tgkill",          "restart_syscall", "exit",      "exit_group"};
 
 // The layer's directory becomes the only mount there is (pivot_root(2), NOTES). It is cloned first: a descriptor of the
 // host's mount cannot be attached in a namespace of our own.

@@ -34,10 +34,10 @@ class ReportingSource : public ByteSource {
 };
 
 Result<UnpackRequest> ReadRequest() {
-  ASSIGN_OR_RETURN(const std::string data, ReadAll(kRequestFd, sizeof(UnpackRequest)), "request");
   UnpackRequest request;
-  if (data.size() != sizeof request) return Error::Make(ErrorCode::kInternal, "request: of another size");
-  data.copy(reinterpret_cast<char*>(&request), sizeof request);
+  const ssize_t count = ::pread(kRequestFd, &request, sizeof request, 0);
+  if (count < 0) return Error::Errno("request: pread");
+  if (count != sizeof request) return Error::Make(ErrorCode::kInternal, "request: of another size");
   if (request.magic != kUnpackMagic) return Error::Make(ErrorCode::kInternal, "request: of another version");
   return request;
 }
