@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 #include <vector>
 
 #include "overlay/image/config.h"
@@ -20,6 +22,12 @@ constexpr uint64_t kMaxEntries = 10'000;
 constexpr uint64_t kMaxArchiveBytes = uint64_t{256} << 30;
 constexpr size_t kCopyBytes = size_t{1} << 20;
 constexpr int kMaxLinks = 8;  // followed one after the other
+
+constexpr const char* kOfImages[] = {"index.json", "manifest.json", "oci-layout", "repositories"};
+
+bool IsOfImages(std::string_view path) {
+  return std::find(std::begin(kOfImages), std::end(kOfImages), path) != std::end(kOfImages);
+}
 
 Error Invalid(std::string_view reason) {
   return Error::Make(ErrorCode::kInvalidArgument, "read image archive: ", reason);
@@ -120,13 +128,12 @@ Result<> ArchiveFiles::ScanCompressed(int scratch_dir) {
 }
 
 Result<> ArchiveFiles::AddEntry(TarReader& tar) {
-  if (++entries_ > kMaxEntries) {
-    if (!problem_) problem_ = Invalid("more than the limit of 10000 entries");
-    return {};
-  }
+  const bool many = ++entries_ > kMaxEntries;
+  if (many && !problem_) problem_ = Invalid("more than the limit of 10000 entries");
   const char* name = archive_entry_pathname(tar.entry());
   if (name == nullptr || *name == '\0') return Invalid("an entry without a name");
   auto path = CleanLayerPath(name);
+  if (path && many && !IsOfImages(*path)) return {};
   if (path) return AddFile(*path, tar);
   if (!problem_) problem_ = std::move(path).error().Wrap("read image archive");
   return {};
@@ -152,9 +159,7 @@ Result<> ArchiveFiles::AddFile(const std::string& path, TarReader& tar) {
 }
 
 bool ArchiveFiles::HasImage() const {
-  for (const char* name : {"index.json", "manifest.json", "oci-layout", "repositories"}) {
-    if (Has(name)) return true;
-  }
+  if (std::any_of(std::begin(kOfImages), std::end(kOfImages), [&](const char* name) { return Has(name); })) return true;
   const auto blob = files_.lower_bound("blobs/sha256/");
   return blob != files_.end() && blob->first.starts_with("blobs/sha256/");
 }
