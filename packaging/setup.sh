@@ -1,6 +1,6 @@
 #!/bin/sh
 # setup.sh [--tests] [--vm] [--bench]: installs with apt what is missing to build and run Fermata on Debian 12, and
-# with the options what the tests, the virtual machines of tests/vm, and the comparison of tests/bench need besides.
+# with the options what the tests, the virtual machines of tests/vm, and the comparisons of tests/bench need besides.
 # Does nothing, and needs no network, when all is there.
 set -eu
 
@@ -12,7 +12,7 @@ for option in "$@"; do
   case $option in
     --tests) packages="$packages clang-format clang-tidy iproute2 util-linux" ;;
     --vm) packages="$packages qemu-system-x86 debootstrap e2fsprogs cpio xz-utils" ;;
-    --bench) packages="$packages containerd runc crun containernetworking-plugins" ;;
+    --bench) packages="$packages containerd runc crun containernetworking-plugins umoci libarchive-tools" ;;
     *) echo "usage: $0 [--tests] [--vm] [--bench]" >&2; exit 2 ;;
   esac
 done
