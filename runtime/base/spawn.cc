@@ -84,7 +84,8 @@ Result<SpawnedProcess> Spawn(const SpawnOptions& options) {
   ::sigfillset(&all);
   if (::pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return Error::Make(ErrorCode::kInternal, "block signals");
   const uint64_t flags = options.new_pid_namespace ? CLONE_NEWPID : 0;
-  auto cloned = CloneVfork({.flags = flags, .cgroup_fd = options.cgroup_fd}, stack.get(), kStackBytes, RunChild, &child);
+  auto cloned =
+      CloneVfork({.flags = flags, .cgroup_fd = options.cgroup_fd}, stack.get(), kStackBytes, RunChild, &child);
   (void)::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 
   const std::string& name = options.arguments.empty() ? options.executable : options.arguments.front();

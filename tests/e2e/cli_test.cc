@@ -40,7 +40,8 @@ TEST_F(ImagesCliTest, ImagesComeFromAFileADirectoryAndStandardInput) {
 TEST_F(ImagesCliTest, ARootFileSystemIsImportedWithAName) {
   std::filesystem::create_directories(directory_ / "root/bin");
   std::filesystem::copy("/bin/busybox", directory_ / "root/bin/sh");
-  for (const char* name : {"dev", "proc", "sys", "etc"}) std::filesystem::create_directory(directory_ / (std::string("root/") + name));
+  for (const char* name : {"dev", "proc", "sys", "etc"})
+    std::filesystem::create_directory(directory_ / (std::string("root/") + name));
   const std::string tar = directory_ / "root.tar.gz";
   ASSERT_EQ(Program(directory_.path(), {"/bin/tar", "-czf", tar, "-C", directory_ / "root", "."}).Wait().code, 0);
   const ProgramResult nameless = Fermata({"image", "import", tar});
