@@ -7,6 +7,7 @@ namespace fermata::overlay {
 namespace {
 
 constexpr std::string_view kPadding("\0 ", 2);
+constexpr size_t kMaxLengthDigits = 7;  // of a record in a header of at most 1 MiB
 
 Error Malformed(std::string_view reason) {
   return Error::Make(ErrorCode::kInvalidArgument, "malformed tar header: ", reason);
@@ -84,7 +85,7 @@ Result<PaxRecords> ParsePaxRecords(std::string_view data) {
   PaxRecords records;
   while (!data.empty()) {
     const size_t space = data.find(' ');
-    if (space == std::string_view::npos || space > 7) return Malformed("a pax record without a length");
+    if (space > kMaxLengthDigits) return Malformed("a pax record without a length");
     ASSIGN_OR_RETURN(const uint64_t length, ParseDecimal(data.substr(0, space)));
     if (length <= space + 1 || length > data.size() || data[length - 1] != '\n') {
       return Malformed("the length of a pax record is wrong");

@@ -20,7 +20,7 @@ namespace fermata::overlay::testing {
 // A group of a TestCgroup, as sandbox/ makes them in the daemon.
 class TestGroup : public HelperGroup {
  public:
-  TestGroup(const fermata::testing::TestCgroup& parent, std::string name)
+  TestGroup(const fermata::testing::TestCgroup& parent, const std::string& name)
       : path_(parent.path() + "/" + name), fd_(parent.Make(name)) {}
   TestGroup(const TestGroup&) = delete;
   TestGroup& operator=(const TestGroup&) = delete;
