@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -11,6 +12,13 @@
 #include "runtime/base/result.h"
 
 namespace fermata::overlay {
+
+// Where the bytes of a source are, for another process to read them itself.
+struct Extent {
+  int fd = -1;
+  uint64_t offset = 0;
+  bool seekable = false;  // by pread(2) at `offset`; else from where the descriptor stands
+};
 
 class ByteSource {
  public:
@@ -22,6 +30,11 @@ class ByteSource {
     (void)count;
     return 0;
   }
+  // Nothing where the bytes are made by this object.
+  [[nodiscard]] virtual std::optional<Extent> extent() const { return std::nullopt; }
+  // From another thread: a Read under way, and all later, return an error soon. A source that may wait for ever and
+  // has no extent must honour it.
+  virtual void Interrupt() {}
 };
 
 // A stream to its end; the descriptor stays the caller's.
@@ -29,6 +42,7 @@ class FdSource : public ByteSource {
  public:
   explicit FdSource(int fd) : fd_(fd) {}
   Result<size_t> Read(std::span<char> buffer) override;
+  [[nodiscard]] std::optional<Extent> extent() const override { return Extent{fd_, 0, false}; }
 
  private:
   int fd_;
@@ -41,6 +55,7 @@ class RangeSource : public ByteSource {
   RangeSource(int fd, uint64_t offset, uint64_t size) : fd_(fd), offset_(offset), left_(size) {}
   Result<size_t> Read(std::span<char> buffer) override;
   uint64_t Skip(uint64_t count) override;
+  [[nodiscard]] std::optional<Extent> extent() const override { return Extent{fd_, offset_, true}; }
 
  private:
   int fd_;

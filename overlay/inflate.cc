@@ -1,7 +1,9 @@
 #include "overlay/inflate.h"
 
 #include <isa-l/igzip_lib.h>
+#include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <string_view>
@@ -66,7 +68,7 @@ class Inflater : public ByteSource {
       return Damaged("layer", "more than the limit of " + std::to_string(limits_.max_output_bytes) + " bytes");
     }
     if (produced_ > limits_.ratio_free_bytes && produced_ / limits_.max_ratio > input_->used()) {
-      return Damaged("layer", "grows more than " + std::to_string(limits_.max_ratio) + " times");
+      return Damaged("layer", "grows more than the limit of " + std::to_string(limits_.max_ratio) + " times");
     }
     return count;
   }
@@ -174,6 +176,9 @@ class ZstdInflater : public Inflater {
       if (!in_frame_) left_ = ZSTD_getFrameContentSize(data.data(), data.size());
       ZSTD_inBuffer in{data.data(), data.size(), 0};
       const size_t code = ZSTD_decompressStream(stream_.get(), &out, &in);
+      if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge) {
+        return Damaged("zstd", "a window larger than the limit of 128 MiB");
+      }
       if (ZSTD_isError(code) != 0) return Damaged("zstd", ZSTD_getErrorName(code));
       input().Use(in.pos);
       in_frame_ = code != 0;
@@ -199,16 +204,32 @@ class ZstdInflater : public Inflater {
 
 }  // namespace
 
+CompressionKind CompressionOf(std::string_view first_bytes) {
+  if (first_bytes.starts_with("\x1f\x8b")) return CompressionKind::kGzip;
+  return first_bytes.starts_with("\x28\xb5\x2f\xfd") ? CompressionKind::kZstd : CompressionKind::kNone;
+}
+
+Result<CompressionKind> FindCompression(int fd, uint64_t offset) {
+  char head[4] = {};
+  const ssize_t count = ::pread(fd, head, sizeof head, static_cast<off_t>(offset));
+  if (count < 0) return Error::Errno("pread");
+  return CompressionOf({head, static_cast<size_t>(count)});
+}
+
 Result<std::unique_ptr<ByteSource>> Inflate(ByteSource& source, const InflateLimits& limits) {
   auto input = std::make_unique<Input>(source);
   RETURN_IF_ERROR(input->Fill(4));
   std::unique_ptr<ByteSource> inflater;
-  if (input->data().starts_with("\x1f\x8b")) {
-    inflater = std::make_unique<GzipInflater>(std::move(input), limits);
-  } else if (input->data().starts_with("\x28\xb5\x2f\xfd")) {
-    inflater = std::make_unique<ZstdInflater>(std::move(input), limits);
-  } else {
-    inflater = std::make_unique<PlainInflater>(std::move(input), limits);
+  switch (CompressionOf(input->data())) {
+    case CompressionKind::kGzip:
+      inflater = std::make_unique<GzipInflater>(std::move(input), limits);
+      break;
+    case CompressionKind::kZstd:
+      inflater = std::make_unique<ZstdInflater>(std::move(input), limits);
+      break;
+    case CompressionKind::kNone:
+      inflater = std::make_unique<PlainInflater>(std::move(input), limits);
+      break;
   }
   return inflater;
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "overlay/byte_source.h"
 #include "runtime/base/result.h"
@@ -17,6 +18,11 @@ struct InflateLimits {
   uint64_t max_ratio = 1000;                       // of output to input, looked at behind ...
   uint64_t ratio_free_bytes = uint64_t{64} << 20;  // ... so many bytes of output
 };
+
+enum class CompressionKind : uint8_t { kNone, kGzip, kZstd };
+CompressionKind CompressionOf(std::string_view first_bytes);  // needs four
+// Of what begins at `offset` of a regular file.
+Result<CompressionKind> FindCompression(int fd, uint64_t offset);
 
 // A source of the inflated bytes of `input`, which stays the caller's and is read to its end.
 // kInvalidArgument: damaged or cut short, or other data behind the end.

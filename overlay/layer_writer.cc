@@ -72,7 +72,7 @@ Result<> LayerWriter::Add(TarReader& tar) {
 
 Result<> LayerWriter::AddEntry(TarReader& tar) {
   if (++entries_ > limits_.max_entries) {
-    return Refused("layer", "more than " + std::to_string(limits_.max_entries) + " entries");
+    return Refused("layer", "more than the limit of " + std::to_string(limits_.max_entries) + " entries");
   }
   if (entries_ % kEntriesPerReserveCheck == 1) RETURN_IF_ERROR(CheckReserve());
   const char* name = archive_entry_pathname(tar.entry());
@@ -80,7 +80,10 @@ Result<> LayerWriter::AddEntry(TarReader& tar) {
   ASSIGN_OR_RETURN(const std::string path, CleanLayerPath(name));
   ASSIGN_OR_RETURN(const Metadata metadata, MetadataOf(tar.entry()), path);
   if (path.empty()) {
-    if (archive_entry_filetype(tar.entry()) != AE_IFDIR) return Refused(path, "the root is not a directory");
+    const bool hard_link = archive_entry_hardlink(tar.entry()) != nullptr;
+    if (hard_link || archive_entry_filetype(tar.entry()) != AE_IFDIR) {
+      return Refused(path, "the root is not a directory");
+    }
     directories_[""] = metadata;
     return SetAttributes(root_, tar.entry(), ".");
   }
@@ -110,19 +113,24 @@ Result<LayerWriter::Place> LayerWriter::Locate(const std::string& path) {
   Place place{-1, slash == std::string::npos ? path : path.substr(slash + 1), path};
   if (!parent_.valid() || parent != parent_path_) {
     parent_.Reset();
-    auto found = OpenInRoot(root_, parent.empty() ? "." : parent, O_RDONLY | O_DIRECTORY);
-    if (!found && found.error().saved_errno() == ENOENT) {
-      ASSIGN_OR_RETURN(const uint64_t made, MakeLayerDirectories(root_, parent), path);
-      usage_.inodes += made;
-      usage_.bytes += made * kBlockBytes;
-      found = OpenInRoot(root_, parent, O_RDONLY | O_DIRECTORY);
-    }
-    if (!found) return std::move(found).error().Wrap(path);
-    parent_ = std::move(found).value();
+    ASSIGN_OR_RETURN(parent_, OpenParent(parent), path);
     parent_path_ = parent;
   }
   place.parent = parent_.get();
   return place;
+}
+
+Result<UniqueFd> LayerWriter::OpenParent(const std::string& parent) {
+  if (parent.empty()) return OpenInRoot(root_, ".", O_RDONLY | O_DIRECTORY);
+  if (parent.starts_with(".wh.") || parent.find("/.wh.") != std::string::npos) {
+    return Error::Make(ErrorCode::kInvalidArgument, "below a whiteout");
+  }
+  auto found = OpenLayerDirectory(root_, parent);
+  if (found || found.error().saved_errno() != ENOENT) return found;
+  ASSIGN_OR_RETURN(LayerDirectories made, MakeLayerDirectories(root_, parent));
+  usage_.inodes += made.count;
+  usage_.bytes += made.count * kBlockBytes;
+  return std::move(made.last);
 }
 
 Result<> LayerWriter::AddNode(const Place& place, TarReader& tar, const Metadata& metadata) {
@@ -193,23 +201,34 @@ Result<> LayerWriter::AddDirectory(const Place& place, archive_entry* entry, con
   ASSIGN_OR_RETURN(const UniqueFd fd, OpenAt(place.parent, place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   if (exists && IsWhiteout(status)) RETURN_IF_ERROR(SetOpaque(fd.get(), place.path));
   RETURN_IF_ERROR(SetAttributes(fd.get(), entry, place.path));
-  directories_[place.path] = metadata;
+  if (::fstat(fd.get(), &status) != 0) return Error::Errno("stat ", place.path);
+  Metadata& kept = directories_[place.path];
+  kept = metadata;
+  kept.inode = status.st_ino;
   return {};
 }
 
 Result<> LayerWriter::AddFile(const Place& place, TarReader& tar, const Metadata& metadata) {
   const int64_t size = archive_entry_size(tar.entry());
-  if (size < 0 || static_cast<uint64_t>(size) > limits_.max_bytes) return Refused(place.path, "too large");
+  if (size < 0 || static_cast<uint64_t>(size) > limits_.max_bytes) {
+    return Refused(place.path, "larger than the limit of " + std::to_string(limits_.max_bytes) + " bytes");
+  }
   if (static_cast<uint64_t>(size) > kBytesPerReserveCheck) RETURN_IF_ERROR(CheckReserve());
-  RETURN_IF_ERROR(Clear(place));
   const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-  ASSIGN_OR_RETURN(const UniqueFd fd, OpenAt(place.parent, place.name, flags, 0600));
+  auto created = OpenAt(place.parent, place.name, flags, 0600);
+  if (!created && created.error().saved_errno() == EEXIST) {
+    RETURN_IF_ERROR(Clear(place));
+    created = OpenAt(place.parent, place.name, flags, 0600);
+  }
+  ASSIGN_OR_RETURN(const UniqueFd fd, std::move(created));
   ++usage_.inodes;
   TarBlock block;
   uint64_t written = 0;
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, tar.ReadBlock(block), place.path);
     if (!more) break;
+    if (block.offset + block.data.size() > static_cast<uint64_t>(size))
+      return Refused(place.path, "data behind its end");
     if (block.offset != written && ::lseek(fd.get(), static_cast<off_t>(block.offset), SEEK_SET) < 0) {
       return Error::Errno("seek ", place.path);
     }
@@ -244,7 +263,7 @@ Result<> LayerWriter::AddHardLink(const Place& place, archive_entry* entry) {
                    "hard link to " + target +
                        ", which this layer does not have (links to files of lower layers are not supported)");
   }
-  if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode)) {
+  if (!S_ISREG(status.st_mode)) {
     return Refused(place.path, "hard link to " + target + ", which is no regular file");
   }
   struct stat existing {};
@@ -336,6 +355,9 @@ Result<> LayerWriter::Finish() {
     const auto& [path, metadata] = *next;
     const auto fd = OpenInRoot(root_, path.empty() ? "." : path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!fd) continue;  // a later entry took its place
+    struct stat status {};
+    if (::fstat(fd->get(), &status) != 0) return Error::Errno("stat ", path);
+    if (metadata.inode != 0 && metadata.inode != status.st_ino) continue;  // a link in its path was set since
     if (privileged_ && ::fchown(fd->get(), metadata.uid, metadata.gid) != 0) return Error::Errno("chown ", path);
     if (::fchmod(fd->get(), metadata.mode) != 0) return Error::Errno("chmod ", path);
     const timespec times[2] = {metadata.mtime, metadata.mtime};

@@ -22,7 +22,7 @@ namespace fermata::overlay {
 
 struct LayerLimits {
   uint64_t max_bytes = uint64_t{64} << 30;  // of the inflated tar, and of one file's length
-  uint64_t max_entries = 1'000'000;
+  uint64_t max_entries = 4'000'000;
 };
 
 class LayerWriter {
@@ -43,6 +43,7 @@ class LayerWriter {
     mode_t mode = 0755;
     timespec mtime{};
     bool has_mtime = false;
+    ino_t inode = 0;  // of a directory: another one may have its name by the end
   };
   struct Place {  // where an entry goes
     int parent = -1;
@@ -52,6 +53,7 @@ class LayerWriter {
 
   Result<> AddEntry(TarReader& tar);
   Result<Place> Locate(const std::string& path);
+  Result<UniqueFd> OpenParent(const std::string& parent);
   Result<> AddNode(const Place& place, TarReader& tar, const Metadata& metadata);
   Result<> AddWhiteout(const Place& place);
   Result<> AddDirectory(const Place& place, archive_entry* entry, const Metadata& metadata);
@@ -73,6 +75,7 @@ class LayerWriter {
   std::string parent_path_;  // of parent_, kept because entries of one directory follow each other
   UniqueFd parent_;
   std::map<std::string, Metadata> directories_;  // by cleaned path; "" is the layer's own
+  // What an entry costs does not grow with the entries before it, and with its depth at most linearly.
 };
 
 }  // namespace fermata::overlay

@@ -3,6 +3,9 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include <algorithm>
+#include <iterator>
+
 namespace fermata::overlay {
 namespace {
 
@@ -13,13 +16,45 @@ bool IsCharsetWarning(archive* handle) {
   return text != nullptr && std::string_view(text).find("can't be converted") != std::string_view::npos;
 }
 
+Error Ambiguous(const std::string& path, std::string_view what) {
+  return Error::Make(ErrorCode::kInvalidArgument, "malformed tar header: ", path.substr(0, 255),
+                     ": programs would differ about its ", what);
+}
+
+std::string_view Text(const char* text) { return text != nullptr ? text : ""; }
+
+struct Kind {
+  char type;  // of TarHeader
+  mode_t filetype;
+};
+constexpr Kind kKinds[] = {{'0', AE_IFREG}, {'2', AE_IFLNK}, {'3', AE_IFCHR},
+                           {'4', AE_IFBLK}, {'5', AE_IFDIR}, {'6', AE_IFIFO}};
+
+bool SameKind(const TarHeader& ours, archive_entry* theirs) {
+  if (ours.type == '1') return archive_entry_hardlink(theirs) != nullptr;
+  if (archive_entry_hardlink(theirs) != nullptr) return false;
+  return std::any_of(std::begin(kKinds), std::end(kKinds), [&](const Kind& kind) {
+    return kind.type == ours.type && kind.filetype == archive_entry_filetype(theirs);
+  });
+}
+
+bool SameLink(const TarHeader& ours, archive_entry* theirs) {
+  if (ours.type == '1') return ours.link == Text(archive_entry_hardlink(theirs));
+  return ours.type != '2' || ours.link == Text(archive_entry_symlink(theirs));
+}
+
+bool SameDevice(const TarHeader& ours, archive_entry* theirs) {
+  if (ours.type != '3' && ours.type != '4') return true;
+  return ours.device_major == archive_entry_rdevmajor(theirs) && ours.device_minor == archive_entry_rdevminor(theirs);
+}
+
 }  // namespace
 
 void TarReader::Free::operator()(archive* handle) const { (void)archive_read_free(handle); }
 
 ssize_t TarReader::ReadCallback(archive* handle, void* self, const void** buffer) {
   auto* reader = static_cast<TarReader*>(self);
-  auto count = reader->source_.Read(reader->buffer_);
+  auto count = reader->guard_.Read(reader->buffer_);
   if (!count) {
     archive_set_error(handle, EIO, "%s", count.error().message().c_str());
     reader->source_error_ = std::move(count).error();
@@ -31,7 +66,7 @@ ssize_t TarReader::ReadCallback(archive* handle, void* self, const void** buffer
 
 int64_t TarReader::SkipCallback(archive* /*handle*/, void* self, int64_t request) {
   if (request <= 0) return 0;
-  return static_cast<int64_t>(static_cast<TarReader*>(self)->source_.Skip(static_cast<uint64_t>(request)));
+  return static_cast<int64_t>(static_cast<TarReader*>(self)->guard_.Skip(static_cast<uint64_t>(request)));
 }
 
 Result<std::unique_ptr<TarReader>> TarReader::Open(ByteSource& source) {
@@ -51,9 +86,31 @@ Result<std::unique_ptr<TarReader>> TarReader::Open(ByteSource& source) {
 
 Result<bool> TarReader::Next() {
   const int code = archive_read_next_header(handle_.get(), &entry_);
-  if (code == ARCHIVE_EOF) return false;
-  if (code == ARCHIVE_OK || (code == ARCHIVE_WARN && IsCharsetWarning(handle_.get()))) return true;
-  return Failure();
+  if (source_error_) return *source_error_;  // what libarchive makes of it may be an end
+  if (code == ARCHIVE_EOF) {
+    if (const auto left = guard_.Take()) return Ambiguous(left->path, "being there");
+    return false;
+  }
+  if (code != ARCHIVE_OK && (code != ARCHIVE_WARN || !IsCharsetWarning(handle_.get()))) return Failure();
+  RETURN_IF_ERROR(CheckEntry());
+  return true;
+}
+
+Result<> TarReader::CheckEntry() {
+  const std::optional<TarHeader> ours = guard_.Take();
+  if (!ours) return Ambiguous(std::string(Text(archive_entry_pathname(entry_))), "being there");
+  if (ours->path != Text(archive_entry_pathname(entry_))) return Ambiguous(ours->path, "name");
+  if (!SameKind(*ours, entry_)) return Ambiguous(ours->path, "kind");
+  if (!SameLink(*ours, entry_)) return Ambiguous(ours->path, "link");
+  if (!SameDevice(*ours, entry_)) return Ambiguous(ours->path, "device");
+  if (ours->type == '0' && static_cast<int64_t>(ours->size) != archive_entry_size(entry_)) {
+    return Ambiguous(ours->path, "size");
+  }
+  if (static_cast<int64_t>(ours->uid) != archive_entry_uid(entry_) ||
+      static_cast<int64_t>(ours->gid) != archive_entry_gid(entry_)) {
+    return Ambiguous(ours->path, "owner");
+  }
+  return {};
 }
 
 Result<bool> TarReader::ReadBlock(TarBlock& block) {

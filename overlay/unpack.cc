@@ -46,27 +46,31 @@ Result<TreeUsage> UnpackTar(ByteSource& tar_bytes, int layer_dir, const LayerLim
   return writer.usage();
 }
 
-Result<TreeUsage> Unpack(ByteSource& source, const LayerBlob& blob, int layer_dir, const UnpackOptions& options) {
+Result<UnpackedLayer> Unpack(ByteSource& source, const LayerBlob& blob, int layer_dir, const UnpackOptions& options) {
   SizedSource sized(source, blob.size_bytes);
   HashedSource packed(sized, options.cancelled);
   ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> inflated,
                    Inflate(packed, {.max_output_bytes = options.limits.max_bytes}));
   HashedSource tar_bytes(*inflated, options.cancelled);
-  ASSIGN_OR_RETURN(const TreeUsage usage, UnpackTar(tar_bytes, layer_dir, options.limits));
+  UnpackedLayer layer;
+  ASSIGN_OR_RETURN(layer.usage, UnpackTar(tar_bytes, layer_dir, options.limits));
   // Builders pad tars and streams; both digests are over all of it.
   RETURN_IF_ERROR(tar_bytes.Drain());
   RETURN_IF_ERROR(packed.Drain());
-  RETURN_IF_ERROR(CheckDigest("blob digest", packed.Digest(), blob.digest));
-  RETURN_IF_ERROR(CheckDigest("diff id", tar_bytes.Digest(), blob.diff_id));
-  return usage;
+  layer.digest = packed.Digest();
+  layer.diff_id = tar_bytes.Digest();
+  RETURN_IF_ERROR(CheckDigest("blob digest", layer.digest, blob.digest));
+  RETURN_IF_ERROR(CheckDigest("diff id", layer.diff_id, blob.diff_id));
+  return layer;
 }
 
 }  // namespace
 
-Result<TreeUsage> UnpackLayer(ByteSource& source, const LayerBlob& blob, int layer_dir, const UnpackOptions& options) {
-  auto usage = Unpack(source, blob, layer_dir, options);
-  if (!usage) return std::move(usage).error().Wrap("unpack layer ", blob.digest);
-  return usage;
+Result<UnpackedLayer> UnpackLayer(ByteSource& source, const LayerBlob& blob, int layer_dir,
+                                  const UnpackOptions& options) {
+  auto layer = Unpack(source, blob, layer_dir, options);
+  if (!layer) return std::move(layer).error().Wrap("unpack layer ", blob.digest);
+  return layer;
 }
 
 }  // namespace fermata::overlay

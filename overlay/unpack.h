@@ -1,5 +1,8 @@
 // UnpackLayer: one layer blob becomes a directory, checked on the way against size, blob digest and diff id.
 // Keeps no state; several layers may be unpacked at once, each by one thread.
+//
+// This is the work itself, in the calling process. The daemon has it done by fermata-unpack (unpack_process.h), which
+// is confined first; tests without root, and fuzzing, call it here.
 #pragma once
 
 #include <atomic>
@@ -24,8 +27,14 @@ struct UnpackOptions {
   const std::atomic<bool>* cancelled = nullptr;  // set by another thread: give up with kCancelled
 };
 
+struct UnpackedLayer {
+  TreeUsage usage;
+  std::string digest, diff_id;  // as found; equal to what was asked for
+};
+
 // Unpacks `blob` from `source` into the empty directory `layer_dir`, which after a failure holds a part.
 // kInvalidArgument: bytes that are not what `blob` says, or a hostile tar.
-Result<TreeUsage> UnpackLayer(ByteSource& source, const LayerBlob& blob, int layer_dir, const UnpackOptions& options);
+Result<UnpackedLayer> UnpackLayer(ByteSource& source, const LayerBlob& blob, int layer_dir,
+                                  const UnpackOptions& options);
 
 }  // namespace fermata::overlay

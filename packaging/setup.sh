@@ -1,6 +1,6 @@
 #!/bin/sh
 # setup.sh [--tests] [--fuzz] [--vm] [--bench]: installs with apt what is missing to build and run Fermata on Debian 12,
-# and with the options what the tests, the fuzz targets, the virtual machines of tests/vm, and the comparison of
+# and with the options what the tests, the fuzz targets, the virtual machines of tests/vm, and the comparisons of
 # tests/bench need besides.
 # Does nothing, and needs no network, when all is there.
 set -eu
@@ -14,7 +14,7 @@ for option in "$@"; do
     --tests) packages="$packages clang-format clang-tidy iproute2 util-linux" ;;
     --fuzz) packages="$packages clang-19 libclang-rt-19-dev llvm-19" ;;
     --vm) packages="$packages qemu-system-x86 debootstrap e2fsprogs cpio xz-utils" ;;
-    --bench) packages="$packages containerd runc crun containernetworking-plugins" ;;
+    --bench) packages="$packages containerd runc crun containernetworking-plugins umoci libarchive-tools" ;;
     *) echo "usage: $0 [--tests] [--fuzz] [--vm] [--bench]" >&2; exit 2 ;;
   esac
 done

@@ -38,6 +38,7 @@ std::vector<LivePtr> LiveSandboxes::All() {
 
 void Engine::End() {
   ending = true;
+  images->CancelImports();
   for (const LivePtr& sandbox : live.All()) {
     std::shared_ptr<runtime::MonitorClient> monitor;
     {
@@ -86,7 +87,15 @@ Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config, Network& netwo
   ASSIGN_OR_RETURN(programs.pause, SealedProgram("fermata-pause", e.config.program_dir + "/fermata-pause"));
   e.zygote = std::make_unique<runtime::ZygoteClient>(std::move(programs));
   ASSIGN_OR_RETURN(e.store, Store::Open(e.config.data_dir + "/state.db"));
-  ASSIGN_OR_RETURN(e.images, overlay::ImageStore::Open(e.config.data_dir));
+  // Before the store sweeps the directories that a helper may still write to.
+  e.helpers = std::make_unique<HelperGroups>(e.cgroup_mount, e.config.cgroup_root);
+  RETURN_IF_ERROR(e.helpers->Sweep(), "sweep helpers");
+  overlay::Unpacker unpacker;
+  ASSIGN_OR_RETURN(unpacker.program, SealedProgram("fermata-unpack", e.config.program_dir + "/fermata-unpack"));
+  unpacker.make_group = [helpers = e.helpers.get()] { return helpers->Make(); };
+  overlay::ImageStoreOptions store_options;
+  store_options.unpacker = std::move(unpacker);
+  ASSIGN_OR_RETURN(e.images, overlay::ImageStore::Open(e.config.data_dir, std::move(store_options)));
   e.overlay_append = overlay::LowerdirAppendSupported(e.config.data_dir);
   ASSIGN_OR_RETURN(e.reactor, runtime::Reactor::Start());
   // The first container should not pay for compiling these.

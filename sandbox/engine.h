@@ -20,6 +20,7 @@
 #include "runtime/base/task_pool.h"
 #include "runtime/launch/seccomp.h"
 #include "runtime/monitor/client.h"
+#include "sandbox/helper_groups.h"
 #include "sandbox/network/network.h"
 #include "sandbox/operations.h"
 #include "sandbox/steps.h"
@@ -31,7 +32,7 @@ namespace fermata::sandbox {
 struct EngineConfig {
   std::string data_dir;     // absolute; images, state.db
   std::string run_dir;      // absolute; sockets, exit files, pod files; 0700
-  std::string program_dir;  // where fermata-monitor and fermata-pause lie
+  std::string program_dir;  // where fermata-monitor, fermata-pause and fermata-unpack lie
   std::string cgroup_root;  // below the cgroup2 mount: "fermata" or "fermata-<instance>"
   cgroups::MissingControllers missing_controllers = cgroups::MissingControllers::kError;
   bool reject_missing_host_path = false;  // else a directory is made, as containerd and CRI-O do
@@ -79,6 +80,7 @@ struct Engine {
   bool overlay_append = false;  // the kernel takes "lowerdir+"
   std::unique_ptr<runtime::ZygoteClient> zygote;
   std::unique_ptr<Store> store;
+  std::unique_ptr<HelperGroups> helpers;
   std::unique_ptr<overlay::ImageStore> images;
   std::unique_ptr<runtime::Reactor> reactor;
   runtime::SeccompCache seccomp;

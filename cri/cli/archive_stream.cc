@@ -61,6 +61,11 @@ Result<> AddFile(archive* out, const std::string& path, const std::string& name)
 }
 
 Result<> StreamDirectory(const std::string& path, const Send& send) {
+  if (!fs::exists(path + "/index.json") && !fs::exists(path + "/manifest.json")) {
+    return Error::Make(ErrorCode::kInvalidArgument, path, ": a directory without index.json (OCI image layout) or ",
+                       "manifest.json (docker save); for a root file system: tar -C ", path,
+                       " -c . | fermata image import - NAME");
+  }
   const std::unique_ptr<archive, decltype(&archive_write_free)> out(archive_write_new(), &archive_write_free);
   archive_write_set_format_pax_restricted(out.get());
   archive_write_set_bytes_in_last_block(out.get(), 1);

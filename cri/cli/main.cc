@@ -79,9 +79,12 @@ void AddContainerCommands(CLI::App& app, Parsed& p) {
 void AddOtherCommands(CLI::App& app, Parsed& p) {
   CLI::App* image = app.add_subcommand("image", "Images");
   image->require_subcommand(1);
-  CLI::App* import = image->add_subcommand("import", "Import an OCI archive or an OCI layout directory");
-  import->add_option("FILE", p.path, "archive, directory, or - for standard input")->required();
-  import->add_option("NAME", p.name, "name to give it (default: the names in the archive)");
+  CLI::App* import =
+      image->add_subcommand("import", "Import an image: OCI archive or layout, docker save, or a root file system");
+  import->add_option("FILE", p.path, "archive (plain, gzip or zstd), OCI layout directory, or - for standard input")
+      ->required();
+  import->add_option("NAME", p.name,
+                     "name to give it (default: the names in the archive; a root file system has none)");
   import->callback([&p] { p.command = [&p] { return cli::ImportImage(p.global, p.path, p.name);
 };
 }  // namespace

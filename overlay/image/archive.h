@@ -1,50 +1,39 @@
-// OciArchive: an OCI image layout in a tar (plain, gzip or zstd), as `skopeo copy oci-archive:` or
-// `docker buildx --output type=oci` make it. A plain tar that is a regular file is read in place, anything
-// else is spooled once. Owns the spool, not the caller's descriptor, which has to stay open.
-// Several threads may open blobs.
+// ImageArchive: an image in a tar, plain, gzip or zstd, in one of these forms:
+//
+//   OCI image layout       `skopeo copy oci-archive:`, `docker buildx --output type=oci`, newer `docker save`
+//   docker save            manifest.json and layers, with directories by id or with blobs/sha256
+//   root file system       the files themselves, as `docker export` and debootstrap make them; needs a name
+//
+// What the last two lack of an OCI image (index, manifest, configuration) is made up here, the same for the same input.
+// Does not own the caller's descriptor, which has to stay open. Several threads may open blobs.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 
+#include "overlay/image/archive_files.h"
 #include "overlay/image/blob_provider.h"
-#include "overlay/tar_reader.h"
+#include "overlay/image/made_up_image.h"
 #include "runtime/base/result.h"
-#include "runtime/base/unique_fd.h"
 
 namespace fermata::overlay {
 
-class OciArchive : public BlobProvider {
+class ImageArchive : public BlobProvider {
  public:
-  // Spools into a file in `scratch_dir`, if needed. kInvalidArgument: no OCI archive, damaged, cut short.
-  // kUnimplemented: the older format of `docker save`.
-  static Result<std::unique_ptr<OciArchive>> Open(int archive_fd, int scratch_dir);
+  // Spools into files in `scratch_dir`, if needed. `name` is the one that was given, or empty. kInvalidArgument says
+  // what was found and what would be needed.
+  static Result<std::unique_ptr<ImageArchive>> Open(int archive_fd, int scratch_dir, const std::string& name);
 
   [[nodiscard]] Result<std::unique_ptr<ByteSource>> Open(const Descriptor& blob) const override;
-  [[nodiscard]] const std::string& index_json() const { return index_json_; }
+  [[nodiscard]] const std::string& index_json() const { return made_up_.index_json; }
 
  private:
-  struct Range {
-    uint64_t offset = 0;
-    uint64_t size = 0;
-  };
+  ImageArchive() = default;
+  Result<> Recognise(const std::string& name);
 
-  OciArchive() = default;
-  Result<> ScanInPlace(int archive_fd, uint64_t size);
-  Result<> Spool(int archive_fd, int scratch_dir);
-  Result<> AddEntry(TarReader& tar);
-  Result<Range> CopyToSpool(TarReader& tar, uint64_t size);
-  Result<> CheckLayout();
-  Result<std::string> ReadFile(const std::string& name) const;
-
-  UniqueFd spool_;
-  int fd_ = -1;  // spool_'s or the caller's
-  uint64_t spooled_ = 0;
-  uint64_t entries_ = 0;
-  std::map<std::string, Range> files_;  // by cleaned path
-  std::string index_json_;
+  std::unique_ptr<ArchiveFiles> files_;
+  MadeUpImages made_up_;  // of an OCI layout only the index, which is not made up
 };
 
 }  // namespace fermata::overlay

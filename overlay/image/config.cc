@@ -73,7 +73,6 @@ class DuplicateKeys : public nlohmann::json_sax<Json> {
 Result<Json> ParseDocument(std::string_view text, std::string_view what) {
   if (text.size() > kMaxDocumentBytes) return Invalid(what, "larger than 4 MiB");
   ASSIGN_OR_RETURN(Json document, ParseJson(text, what));
-  if (!document.is_object()) return Invalid(what, "not a JSON object");
   DuplicateKeys duplicates;
   if (!Json::sax_parse(text, &duplicates)) return Invalid(what, "a key appears twice");
   return document;
@@ -121,6 +120,7 @@ Result<> CheckKind(const Json& document, MediaKind kind, std::string_view what) 
 template <typename T, typename Read>
 Result<T> ReadDocument(std::string_view text, std::string_view what, const Read& read) {
   ASSIGN_OR_RETURN(const Json document, ParseDocument(text, what));
+  if (!document.is_object()) return Invalid(what, "not a JSON object");
   auto parsed = ReadJson(what, [&]() -> Result<T> { return read(document); });
   if (!parsed) return std::move(parsed).error();
   return std::move(parsed).value();
@@ -184,6 +184,23 @@ Result<ImageConfig> ReadConfig(const Json& document) {
   return config;
 }
 
+Result<std::vector<DockerImage>> ReadDockerManifest(const Json& document) {
+  using Strings = std::vector<std::string>;
+  if (!document.is_array()) return Invalid("manifest.json", "not a list");
+  if (document.size() > kMaxIndexEntries) return Invalid("manifest.json", "more than 1024 images");
+  std::vector<DockerImage> images;
+  for (const Json& entry : document) {
+    DockerImage& image = images.emplace_back();
+    image.config = entry.at("Config").get<std::string>();
+    image.names = Optional<Strings>(entry, "RepoTags");
+    image.layers = entry.at("Layers").get<Strings>();
+    if (image.layers.size() > kMaxLayers || image.names.size() > kMaxIndexEntries) {
+      return Invalid("manifest.json", "too many layers or names of an image");
+    }
+  }
+  return images;
+}
+
 }  // namespace
 
 Result<std::vector<Descriptor>> ParseIndex(std::string_view text) {
@@ -194,6 +211,14 @@ Result<Manifest> ParseManifest(std::string_view text) { return ReadDocument<Mani
 
 Result<ImageConfig> ParseImageConfig(std::string_view text) {
   return ReadDocument<ImageConfig>(text, "image config", ReadConfig);
+}
+
+Result<std::vector<DockerImage>> ParseDockerManifest(std::string_view text) {
+  ASSIGN_OR_RETURN(const Json document, ParseDocument(text, "manifest.json"));
+  auto parsed =
+      ReadJson("manifest.json", [&]() -> Result<std::vector<DockerImage>> { return ReadDockerManifest(document); });
+  if (!parsed) return std::move(parsed).error();
+  return std::move(parsed).value();
 }
 
 Result<> CheckLayoutVersion(std::string_view text) {

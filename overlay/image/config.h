@@ -44,6 +44,16 @@ struct ImageConfig {
 Result<std::vector<Descriptor>> ParseIndex(std::string_view text);
 Result<Manifest> ParseManifest(std::string_view text);
 Result<ImageConfig> ParseImageConfig(std::string_view text);
+
+// One image of a manifest.json as `docker save` writes it: paths in the archive, and names.
+struct DockerImage {
+  std::string config;
+  std::vector<std::string> names;
+  std::vector<std::string> layers;  // bottom first
+};
+// Up to 1,024 images.
+Result<std::vector<DockerImage>> ParseDockerManifest(std::string_view text);
+
 // kInvalidArgument unless the document begins with what oci-layout 1.0.0 says.
 Result<> CheckLayoutVersion(std::string_view text);
 

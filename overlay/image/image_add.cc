@@ -48,31 +48,23 @@ Error WithDiskMeaning(Error error) {
   return full ? std::move(error).WithCode(ErrorCode::kResourceExhausted) : error;
 }
 
-struct NewLayer {
-  Descriptor blob;
-  std::string diff_id;
-  TreeUsage usage;
-
-  [[nodiscard]] std::string staged() const { return HexOf(diff_id); }
-};
-
 struct Move {
   std::string staged;  // below the scratch directory
   std::string final;   // below the data directory
 };
 
 // Runs `work` for 0..count-1 on several threads; the first error, and after it nothing new is begun.
-Result<> ForEachInParallel(size_t count, std::atomic<bool>& cancelled, const std::function<Result<>(size_t)>& work) {
+Result<> ForEachInParallel(size_t count, Cancellation& cancellation, const std::function<Result<>(size_t)>& work) {
   std::atomic<size_t> next = 0;
   std::mutex mutex;  // of first_error
   std::optional<Error> first_error;
   const auto run = [&] {
-    for (size_t index = next++; index < count && !cancelled; index = next++) {
+    for (size_t index = next++; index < count && !cancellation.flag(); index = next++) {
       auto done = work(index);
       if (done) continue;
       const std::lock_guard lock(mutex);
       if (!first_error) first_error = std::move(done).error();  // others are cancelled only after this
-      cancelled = true;
+      cancellation.Cancel();
     }
   };
   const size_t threads =
@@ -87,6 +79,7 @@ Result<> ForEachInParallel(size_t count, std::atomic<bool>& cancelled, const std
     run();
   }
   if (first_error) return *std::move(first_error);
+  if (cancellation.flag()) return Error::Make(ErrorCode::kCancelled, "cancelled");
   return {};
 }
 
@@ -111,6 +104,14 @@ Result<> SyncDirectory(int data, const std::string& name) {
 
 }  // namespace
 
+struct ImageStore::NewLayer {
+  Descriptor blob;
+  std::string diff_id;
+  TreeUsage usage;
+
+  [[nodiscard]] std::string staged() const { return HexOf(diff_id); }
+};
+
 struct ImageStore::Batch {
   Batch(const BlobProvider& provider, const std::vector<NewImage>& new_images, LayerStore& store, Scratch& directory)
       : blobs(provider), images(new_images), scratch(directory), claim(store, DiffIdsOf(new_images)) {}
@@ -128,7 +129,7 @@ Result<std::vector<ImagePtr>> ImageStore::Import(int archive_fd, const std::stri
   const auto import = [&]() -> Result<std::vector<ImagePtr>> {
     if (!name.empty()) RETURN_IF_ERROR(ParseReference(name));  // before gigabytes are read
     ASSIGN_OR_RETURN(const std::unique_ptr<Scratch> scratch, Scratch::Make(data_.get()));
-    ASSIGN_OR_RETURN(const std::unique_ptr<OciArchive> archive, OciArchive::Open(archive_fd, scratch->fd()));
+    ASSIGN_OR_RETURN(const std::unique_ptr<ImageArchive> archive, ImageArchive::Open(archive_fd, scratch->fd(), name));
     ASSIGN_OR_RETURN(const std::vector<NewImage> images, ResolveIndex(*archive, archive->index_json(), name));
     return Add(*archive, images);
   };
@@ -153,7 +154,13 @@ Result<std::vector<ImagePtr>> ImageStore::Add(const BlobProvider& blobs, const s
   return WithDiskMeaning(std::move(added).error());
 }
 
-Result<> ImageStore::UnpackMissing(Batch& batch) const {
+void ImageStore::CancelImports() {
+  const std::lock_guard lock(imports_mutex_);
+  imports_cancelled_ = true;
+  for (Cancellation* import : imports_) import->Cancel();
+}
+
+Result<> ImageStore::UnpackMissing(Batch& batch) {
   std::set<std::string> missing = batch.claim.missing();
   for (const NewImage& image : batch.images) {
     for (size_t i = 0; i < image.config.diff_ids.size(); ++i) {
@@ -164,15 +171,33 @@ Result<> ImageStore::UnpackMissing(Batch& batch) const {
   // Large ones first, so that the threads end together.
   std::sort(batch.layers.begin(), batch.layers.end(),
             [](const NewLayer& a, const NewLayer& b) { return a.blob.size_bytes > b.blob.size_bytes; });
-  std::atomic<bool> cancelled = false;
-  return ForEachInParallel(batch.layers.size(), cancelled, [&](size_t index) -> Result<> {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Cancellation> cancellation, Cancellation::Make());
+  {
+    const std::lock_guard lock(imports_mutex_);
+    imports_.insert(cancellation.get());
+    if (imports_cancelled_) cancellation->Cancel();
+  }
+  auto unpacked = ForEachInParallel(batch.layers.size(), *cancellation, [&](size_t index) -> Result<> {
     NewLayer& layer = batch.layers[index];
-    ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(batch.scratch.fd(), layer.staged(), 0700));
-    ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, batch.blobs.Open(layer.blob));
-    const LayerBlob blob{layer.blob.digest, layer.blob.size_bytes, layer.diff_id};
-    ASSIGN_OR_RETURN(layer.usage, UnpackLayer(*source, blob, directory.get(), {options_.limits, &cancelled}));
+    ASSIGN_OR_RETURN(layer.usage, UnpackOne(batch, layer, *cancellation));
     return {};
   });
+  const std::lock_guard lock(imports_mutex_);
+  imports_.erase(cancellation.get());
+  return unpacked;
+}
+
+Result<TreeUsage> ImageStore::UnpackOne(const Batch& batch, const NewLayer& layer,
+                                        const Cancellation& cancellation) const {
+  ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(batch.scratch.fd(), layer.staged(), 0700));
+  ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, batch.blobs.Open(layer.blob));
+  const LayerBlob blob{layer.blob.digest, layer.blob.size_bytes, layer.diff_id};
+  if (options_.unpacker) {
+    return UnpackConfined(*options_.unpacker, *source, blob, directory.get(), options_.limits, cancellation);
+  }
+  ASSIGN_OR_RETURN(const UnpackedLayer unpacked,
+                   UnpackLayer(*source, blob, directory.get(), {options_.limits, &cancellation.flag()}));
+  return unpacked.usage;
 }
 
 // Blobs are staged as blob-<hex>: a layer's directory has the bare digits.

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -25,7 +26,7 @@
 #include "overlay/image/resolve.h"
 #include "overlay/layer_store.h"
 #include "overlay/snapshot.h"
-#include "overlay/unpack.h"
+#include "overlay/unpack_process.h"
 #include "runtime/base/result.h"
 #include "runtime/base/unique_fd.h"
 
@@ -38,7 +39,8 @@ struct FsUsage {
 
 struct ImageStoreOptions {
   LayerLimits limits;
-  std::function<int64_t()> now_ns;  // for Image::created_at_ns; empty: the system's clock
+  std::optional<Unpacker> unpacker;  // nothing: layers are unpacked in this process (tests without root)
+  std::function<int64_t()> now_ns;   // for Image::created_at_ns; empty: the system's clock
 };
 
 class ImageStore {
@@ -55,11 +57,13 @@ class ImageStore {
   [[nodiscard]] Result<ImagePtr> Get(std::string_view reference) const;
   [[nodiscard]] std::vector<ImagePtr> List() const;
 
-  // Adds the images of an OCI archive (OciArchive) under `name` or their own names (ResolveIndex). All or
-  // nothing. kInvalidArgument: bad input; kResourceExhausted: disk; kUnimplemented: `docker save` format.
+  // Adds the images of an archive (ImageArchive) under `name` or their own names (ResolveIndex). All or nothing.
+  // kInvalidArgument: bad input; kResourceExhausted: disk, or the limits of the unpacker.
   Result<std::vector<ImagePtr>> Import(int archive_fd, const std::string& name);
   // The same for documents that are checked already, with layers from `blobs`.
   Result<std::vector<ImagePtr>> Add(const BlobProvider& blobs, const std::vector<NewImage>& images);
+  // Imports under way fail with kCancelled, later ones too: the daemon ends.
+  void CancelImports();
   // Removes the image with all its names; an unknown one is no error. Layers go with the last image and
   // snapshot that use them.
   Result<> Remove(std::string_view reference);
@@ -78,7 +82,8 @@ class ImageStore {
   [[nodiscard]] Result<FsUsage> Usage() const;
 
  private:
-  struct Batch;  // one Add on its way; image_add.cc
+  struct Batch;     // one Add on its way; image_add.cc
+  struct NewLayer;  // of a Batch
 
   ImageStore(std::string data_dir, UniqueFd data_fd, ImageRecords records, ImageStoreOptions options);
   Result<> Load();
@@ -88,7 +93,8 @@ class ImageStore {
   Result<> SweepLayers();
   Result<> SweepBlobs();
 
-  Result<> UnpackMissing(Batch& batch) const;
+  Result<> UnpackMissing(Batch& batch);
+  Result<TreeUsage> UnpackOne(const Batch& batch, const NewLayer& layer, const Cancellation& cancellation) const;
   Result<> StageBlobs(Batch& batch) const;
   Result<std::vector<ImagePtr>> Commit(Batch& batch);
   Result<> MoveIntoPlace(Batch& batch);
@@ -117,6 +123,10 @@ class ImageStore {
 
   mutable std::mutex catalog_mutex_;  // of the pointer; held for its copy only
   std::shared_ptr<const Catalog> catalog_ = std::make_shared<const Catalog>();
+
+  std::mutex imports_mutex_;         // of the next two
+  std::set<Cancellation*> imports_;  // those under way
+  bool imports_cancelled_ = false;
 
   std::mutex roots_mutex_;                 // of roots_
   std::map<std::string, UniqueFd> roots_;  // of OpenRoot, by image id

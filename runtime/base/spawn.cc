@@ -83,7 +83,9 @@ Result<SpawnedProcess> Spawn(const SpawnOptions& options) {
   sigset_t before;
   ::sigfillset(&all);
   if (::pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return Error::Make(ErrorCode::kInternal, "block signals");
-  auto cloned = CloneVfork({.flags = 0, .cgroup_fd = options.cgroup_fd}, stack.get(), kStackBytes, RunChild, &child);
+  const uint64_t flags = options.new_pid_namespace ? CLONE_NEWPID : 0;
+  auto cloned =
+      CloneVfork({.flags = flags, .cgroup_fd = options.cgroup_fd}, stack.get(), kStackBytes, RunChild, &child);
   (void)::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 
   const std::string& name = options.arguments.empty() ? options.executable : options.arguments.front();

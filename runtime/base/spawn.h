@@ -22,6 +22,7 @@ struct SpawnOptions {
   std::vector<std::string> environment;  // "NAME=value"
   std::vector<std::pair<int, int>> fds;  // {ours, number in the child}; numbers ascending from 0
   int cgroup_fd = -1;                    // >= 0: born there
+  bool new_pid_namespace = false;        // born as PID 1 of one: sees and signals no other process
 };
 
 struct SpawnedProcess {

@@ -37,6 +37,24 @@ TEST_F(ImagesCliTest, ImagesComeFromAFileADirectoryAndStandardInput) {
   EXPECT_EQ(Fermata({"image", "rm", "localhost/piped:3"}).code, 0);
 }
 
+TEST_F(ImagesCliTest, ARootFileSystemIsImportedWithAName) {
+  std::filesystem::create_directories(directory_ / "root/bin");
+  std::filesystem::copy("/bin/busybox", directory_ / "root/bin/sh");
+  for (const char* name : {"dev", "proc", "sys", "etc"})
+    std::filesystem::create_directory(directory_ / (std::string("root/") + name));
+  const std::string tar = directory_ / "root.tar.gz";
+  ASSERT_EQ(Program(directory_.path(), {"/bin/tar", "-czf", tar, "-C", directory_ / "root", "."}).Wait().code, 0);
+  const ProgramResult nameless = Fermata({"image", "import", tar});
+  EXPECT_EQ(nameless.code, 125);
+  EXPECT_THAT(nameless.err, HasSubstr("give the image a NAME"));
+  const ProgramResult directory = Fermata({"image", "import", directory_ / "root", "localhost/root:1"});
+  EXPECT_EQ(directory.code, 125);
+  EXPECT_THAT(directory.err, HasSubstr("fermata image import - NAME"));
+  EXPECT_THAT(Output({"image", "import", tar, "localhost/root:1"}), HasSubstr("localhost/root:1"));
+  EXPECT_THAT(Output({"image", "ls"}), HasSubstr("localhost/root:1"));
+  Output({"image", "rm", "localhost/root:1"});
+}
+
 TEST_F(ImagesCliTest, WhatIsNotAnImageOrNotThereIsAnErrorOfOurs) {
   WriteText(directory_ / "text", "no image");
   EXPECT_EQ(Fermata({"image", "import", directory_ / "text", "x:1"}).code, 125);

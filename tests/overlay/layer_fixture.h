@@ -33,7 +33,9 @@ class LayerFixture : public ::testing::Test {
     const std::string packed = Compress(tar, Compression::kGzip);
     const UniqueFd file = MemoryFile(packed);
     FdSource source(file.get());
-    return UnpackLayer(source, {DigestOf(packed), packed.size(), DigestOf(tar)}, layer_.get(), {limits});
+    ASSIGN_OR_RETURN(const UnpackedLayer unpacked,
+                     UnpackLayer(source, {DigestOf(packed), packed.size(), DigestOf(tar)}, layer_.get(), {limits}));
+    return unpacked.usage;
   }
   Result<TreeUsage> Unpack(const std::vector<TarEntry>& entries, const LayerLimits& limits = {}) const {
     return UnpackTarBytes(TarOf(entries), limits);

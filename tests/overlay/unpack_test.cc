@@ -85,7 +85,8 @@ TEST_F(Unpacking, TurnsWhiteoutsIntoOverlaysForm) {
 }
 
 TEST_F(Unpacking, RefusesStrangeWhiteouts) {
-  for (const char* name : {".wh.", ".wh..", ".wh...", "a/.wh..", ".wh..wh.plnk", ".wh..wh..wh..opq", ".wh..wh."}) {
+  for (const char* name :
+       {".wh.", ".wh..", ".wh...", "a/.wh..", ".wh..wh.plnk", ".wh..wh..wh..opq", ".wh..wh.", ".wh./x", "a/.wh.b/c"}) {
     ExpectRefused({File(name, "")}, "whiteout");
   }
   ExpectRefused({Node("n", AE_IFCHR)}, "whiteout device");
@@ -127,6 +128,7 @@ TEST_F(Unpacking, RefusesBadHardLinks) {
   ExpectRefused({HardLink("a", "missing")}, "lower layers");
   ExpectRefused({HardLink("a", dir_.path() + "/outside")}, "does not have");
   ExpectRefused({Directory("d"), HardLink("a", "d")}, "no regular file");
+  ExpectRefused({Symlink("s", "/etc/passwd"), HardLink("a", "s")}, "no regular file");
   ExpectRefused({File(".wh.w", ""), HardLink("a", "w")}, "no regular file");
   ASSERT_TRUE(Unpack({File("f", "x"), HardLink("f", "f"), HardLink("g", "/f"), HardLink("g", "f")}));
   EXPECT_EQ(Read("f"), "x") << "a link to itself changes nothing";
