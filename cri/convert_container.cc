@@ -69,7 +69,8 @@ Result<> CheckMountSource(const v1::Mount& mount) {
   if (!mount.image_sub_path().empty()) return Invalid("image_sub_path: given without image");
   if (mount.mount_options_size() > 0) return NotYet("mount_options: not supported yet");
   if (mount.uidmappings_size() > 0 || mount.gidmappings_size() > 0) {
-    return NotYet("uidMappings: user namespaces are not supported yet");
+    RETURN_IF_ERROR(runtime::CheckMappings(
+        {convert::ReadIdMappings(mount.uidmappings()), convert::ReadIdMappings(mount.gidmappings())}));
   }
   RETURN_IF_ERROR(sandbox::CheckAbsolutePath(mount.host_path()), "host_path");
   return {};
@@ -88,6 +89,8 @@ Result<sandbox::ContainerMount> ReadMount(const v1::Mount& mount) {
   sandbox::ContainerMount out;
   out.container_path = mount.container_path();
   out.host_path = mount.host_path();
+  out.uids = convert::ReadIdMappings(mount.uidmappings());
+  out.gids = convert::ReadIdMappings(mount.gidmappings());
   out.readonly = mount.readonly();
   out.recursive_readonly = mount.recursive_read_only();
   out.selinux_relabel = mount.selinux_relabel();

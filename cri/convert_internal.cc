@@ -72,11 +72,21 @@ std::string Indexed(std::string_view field, int index) {
 
 Result<> CheckStrings(const Message& message) { return CheckMessage(message, ""); }
 
-Result<> CheckUserNamespace(const v1::UserNamespace& options) {
-  const bool mapped = options.uids_size() > 0 || options.gids_size() > 0;
-  if (options.mode() == v1::POD && mapped) return NotYet("userns_options: user namespaces are not supported yet");
-  if (options.mode() == v1::POD || (options.mode() == v1::NODE && !mapped)) return {};
-  return Invalid("userns_options: the mode must be POD, or NODE without mappings");
+runtime::IdMappings ReadIdMappings(const google::protobuf::RepeatedPtrField<v1::IDMapping>& mappings) {
+  runtime::IdMappings result;
+  for (const v1::IDMapping& mapping : mappings) {
+    result.push_back({mapping.container_id(), mapping.host_id(), mapping.length()});
+  }
+  return result;
+}
+
+Result<UserNamespace> ReadUserNamespace(const v1::UserNamespace& options) {
+  UserNamespace user{ReadIdMappings(options.uids()), ReadIdMappings(options.gids())};
+  const bool mapped = !user.uids.empty() || !user.gids.empty();
+  if (options.mode() == v1::NODE && !mapped) return user;
+  if (options.mode() != v1::POD) return Invalid("userns_options: the mode must be POD, or NODE without mappings");
+  if (mapped) RETURN_IF_ERROR(runtime::CheckMappings({user.uids, user.gids}), "userns_options");
+  return user;
 }
 
 Result<> CheckSelinux(const v1::SELinuxOption& options) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cri/convert.h"
+#include "runtime/launch/namespaces.h"
 
 namespace fermata::cri::convert {
 
@@ -35,7 +36,12 @@ inline std::map<std::string, std::string> ToMap(const google::protobuf::Map<std:
 }
 
 // User namespaces do not exist here yet: nothing but "none" passes.
-Result<> CheckUserNamespace(const v1::UserNamespace& options);
+// Empty mappings: the host's user namespace.
+struct UserNamespace {
+  runtime::IdMappings uids, gids;
+};
+Result<UserNamespace> ReadUserNamespace(const v1::UserNamespace& options);
+runtime::IdMappings ReadIdMappings(const google::protobuf::RepeatedPtrField<v1::IDMapping>& mappings);
 // Labels of a mandatory access control that is not there must not be accepted as if it protected.
 Result<> CheckSelinux(const v1::SELinuxOption& options);
 Result<> CheckApparmor(const v1::SecurityProfile* profile, const std::string& deprecated);

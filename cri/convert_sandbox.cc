@@ -85,7 +85,12 @@ Result<> ReadNamespaces(const v1::PodSandboxConfig& config, SandboxSpec& spec) {
   if (!options.target_id().empty()) {
     return Invalid(kContext, ".namespace_options.target_id: only for a container with pid mode TARGET");
   }
-  RETURN_IF_ERROR(convert::CheckUserNamespace(options.userns_options()), kContext);
+  ASSIGN_OR_RETURN(convert::UserNamespace user, convert::ReadUserNamespace(options.userns_options()), kContext);
+  spec.namespaces.uids = std::move(user.uids);
+  spec.namespaces.gids = std::move(user.gids);
+  if (spec.namespaces.has_user() && spec.namespaces.pid == NamespaceMode::kNode) {
+    return Invalid(kContext, ".namespace_options: a user namespace cannot go with the host's PID namespace");
+  }
   return {};
 }
 

@@ -38,7 +38,10 @@ Result<> ReadNamespaces(const Context& context, const SandboxSpec& sandbox, Secu
   const v1::NamespaceOption& options = context.namespace_options();
   RETURN_IF_ERROR(CheckSharedMode("network", options.network()));
   RETURN_IF_ERROR(CheckSharedMode("ipc", options.ipc()));
-  RETURN_IF_ERROR(CheckUserNamespace(options.userns_options()));
+  ASSIGN_OR_RETURN(const UserNamespace user, ReadUserNamespace(options.userns_options()));
+  if (!user.uids.empty() && (user.uids != sandbox.namespaces.uids || user.gids != sandbox.namespaces.gids)) {
+    return Invalid("namespace_options.userns_options: must be as the sandbox's, or unset");
+  }
   out.namespaces.network = sandbox.namespaces.network;
   out.namespaces.ipc = sandbox.namespaces.ipc;
   ASSIGN_OR_RETURN(out.namespaces.pid, ReadPidMode(options.pid()));

@@ -26,6 +26,15 @@ static_assert(static_cast<int>(ContainerState::kRunning) == v1::CONTAINER_RUNNIN
 static_assert(static_cast<int>(ContainerState::kExited) == v1::CONTAINER_EXITED);
 static_assert(static_cast<int>(ContainerState::kUnknown) == v1::CONTAINER_UNKNOWN);
 
+void FillMappings(const runtime::IdMappings& mappings, google::protobuf::RepeatedPtrField<v1::IDMapping>& out) {
+  for (const runtime::IdMapping& mapping : mappings) {
+    v1::IDMapping& added = *out.Add();
+    added.set_container_id(mapping.container_id);
+    added.set_host_id(mapping.host_id);
+    added.set_length(mapping.size);
+  }
+}
+
 v1::NamespaceMode ToMode(NamespaceMode mode) { return static_cast<v1::NamespaceMode>(mode); }
 static_assert(static_cast<int>(NamespaceMode::kPod) == v1::POD);
 static_assert(static_cast<int>(NamespaceMode::kContainer) == v1::CONTAINER);
@@ -123,6 +132,11 @@ v1::PodSandboxStatus ToPodSandboxStatus(const sandbox::SandboxRecord& record) {
   options->set_network(ToMode(namespaces.network));
   options->set_pid(ToMode(namespaces.pid));
   options->set_ipc(ToMode(namespaces.ipc));
+  if (!namespaces.has_user()) return out;
+  v1::UserNamespace* user = options->mutable_userns_options();
+  user->set_mode(v1::POD);
+  FillMappings(namespaces.uids, *user->mutable_uids());
+  FillMappings(namespaces.gids, *user->mutable_gids());
   return out;
 }
 

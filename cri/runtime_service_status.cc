@@ -37,6 +37,7 @@ grpc::ServerUnaryReactor* RuntimeService::Status(grpc::CallbackServerContext* co
     AddCondition(*response->mutable_status(), "NetworkReady", network.ready, network.reason, network.message);
     v1::RuntimeHandler& handler = *response->add_runtime_handlers();  // the default one: no name
     handler.mutable_features()->set_recursive_read_only_mounts(true);
+    handler.mutable_features()->set_user_namespaces(true);
     response->mutable_features()->set_supplemental_groups_policy(true);
     if (!request->verbose()) return {};
     const Json config = {{"stateDir", config_.run_dir},

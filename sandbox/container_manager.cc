@@ -134,12 +134,16 @@ Result<std::string> ContainerManager::DoCreate(const SandboxId& sandbox_id, cons
   }
   ASSIGN_OR_RETURN(const overlay::ImagePtr image, engine_.images->Get(spec.image));
   ASSIGN_OR_RETURN(ContainerRecord record, Describe(*sandbox, spec, *image));
-  if (HoldsPtrace(record.launch) && !sandbox->shares_ptrace) {
+  // In a user namespace it has that right over its like only, and never over a process with the host's.
+  if (HoldsPtrace(record.launch) && !sandbox->spec.namespaces.has_user() && !sandbox->shares_ptrace) {
     // Before the first such process can exist: from now on this pod is entered in two stages.
     RETURN_IF_ERROR(engine_.store->Update(sandbox_id, [](SandboxRecord& r) { r.shares_ptrace = true; }));
   }
   const std::string id = record.id.str();
-  ContainerBuild build{.engine = engine_, .record = std::move(record), .image = image.get()};
+  ContainerBuild build{.engine = engine_,
+                       .record = std::move(record),
+                       .image = image.get(),
+                       .user = UserMappingsOf(sandbox->spec.namespaces)};
   RETURN_IF_ERROR(RunSteps(ContainerCreateSteps(), build, engine_.config.fault));
   engine_.Changed(sandbox_id);
   return id;
@@ -196,6 +200,8 @@ Result<runtime::LaunchPlan> ContainerManager::Plan(const SandboxRecord& sandbox,
                                           engine_.overlay_append};
   launch.join_namespaces = kPodNamespaces;
   launch.pid = PlanPid(PidMode(sandbox, record.spec));
+  launch.user = UserMappingsOf(sandbox.spec.namespaces);
+  launch.host_network = sandbox.spec.namespaces.network == NamespaceMode::kNode;
   launch.pod_shm = sandbox.spec.namespaces.ipc != NamespaceMode::kNode;
   launch.two_stages = sandbox.shares_ptrace && launch.pid == runtime::PidNamespace::kJoin;
   const auto& capabilities = record.launch.process.capabilities.bounding;
@@ -355,6 +361,7 @@ Result<runtime::ExecResult> ContainerManager::ExecSync(const ContainerId& id, co
   launch.pid = PidMode(*sandbox, container->spec) == NamespaceMode::kNode ? runtime::PidNamespace::kHost
                                                                           : runtime::PidNamespace::kJoin;
   launch.two_stages = sandbox->shares_ptrace;
+  launch.user = UserMappingsOf(sandbox->spec.namespaces);
   ASSIGN_OR_RETURN(const auto profile,
                    ChooseSeccomp(container->spec.security, container->launch.process.capabilities.bounding));
   if (profile) {

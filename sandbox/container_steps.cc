@@ -14,9 +14,27 @@ namespace {
 
 constexpr auto kEmptyDeadline = std::chrono::seconds(10);
 
-Result<> CreateSnapshot(ContainerBuild& build) {
-  RETURN_IF_ERROR(build.engine.images->CreateSnapshot(build.record.id.str(), *build.image));
+// An overlay's root shows the owner of its upper directory, which is not mapped: it has to belong to who owns the
+// image's root inside the user namespace.
+Result<> MapOwner(const std::string& upper, const runtime::UserMappings& user) {
+  ASSIGN_OR_RETURN(const UniqueFd directory, OpenAt(AT_FDCWD, upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  struct stat status {};
+  if (::fstat(directory.get(), &status) != 0) return Error::Errno("stat ", upper);
+  const auto uid = runtime::HostId(user.uids, status.st_uid);
+  const auto gid = runtime::HostId(user.gids, status.st_gid);
+  if (!uid || !gid) {
+    return Error::Make(ErrorCode::kInvalidArgument, "the image's root directory belongs to ",
+                       std::to_string(status.st_uid), ":", std::to_string(status.st_gid),
+                       ", which the user namespace does not map");
+  }
+  if (::fchown(directory.get(), *uid, *gid) != 0) return Error::Errno("chown ", upper);
   return {};
+}
+
+Result<> CreateSnapshot(ContainerBuild& build) {
+  ASSIGN_OR_RETURN(const overlay::Snapshot snapshot,
+                   build.engine.images->CreateSnapshot(build.record.id.str(), *build.image));
+  return build.user ? MapOwner(snapshot.upper, *build.user) : Result<>();
 }
 
 Result<> RemoveSnapshot(ContainerBuild& build) { return build.engine.images->RemoveSnapshot(build.record.id.str()); }

@@ -14,7 +14,8 @@ namespace fermata::sandbox {
 struct ContainerBuild {
   Engine& engine;
   ContainerRecord record;
-  const overlay::Image* image = nullptr;  // create only
+  const overlay::Image* image = nullptr;      // create only
+  std::optional<runtime::UserMappings> user;  // create only: of the sandbox
   // Start only:
   const runtime::LaunchPlan* plan = nullptr;
   std::shared_ptr<runtime::MonitorClient> monitor;

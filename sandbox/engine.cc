@@ -52,6 +52,11 @@ void Engine::End() {
   tasks.Drain();
 }
 
+std::optional<runtime::UserMappings> UserMappingsOf(const NamespaceOptions& namespaces) {
+  if (!namespaces.has_user()) return std::nullopt;
+  return runtime::UserMappings{namespaces.uids, namespaces.gids};
+}
+
 int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();

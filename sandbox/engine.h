@@ -18,6 +18,7 @@
 #include "cgroups/settings.h"
 #include "overlay/image/image_store.h"
 #include "runtime/base/task_pool.h"
+#include "runtime/launch/namespaces.h"
 #include "runtime/launch/seccomp.h"
 #include "runtime/monitor/client.h"
 #include "sandbox/helper_groups.h"
@@ -101,6 +102,9 @@ struct Engine {
   void End();
   std::atomic<bool> ending = false;
 };
+
+// Of the sandbox's user namespace, where it has one.
+std::optional<runtime::UserMappings> UserMappingsOf(const NamespaceOptions& namespaces);
 
 // Milliseconds since 1970 are not enough for the CRI: nanoseconds, from the system clock.
 int64_t NowNs();

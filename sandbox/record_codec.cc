@@ -33,8 +33,12 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Resources, cpu_shares, cpu_quota
                                                 swap_limit_bytes, pids_limit, hugepage_limits, oom_group, unified)
 }  // namespace fermata::cgroups
 
+namespace fermata::runtime {
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(IdMapping, container_id, host_id, size)
+}  // namespace fermata::runtime
+
 namespace fermata::sandbox {
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(NamespaceOptions, network, pid, ipc, target_id)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(NamespaceOptions, network, pid, ipc, target_id, uids, gids)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(DnsConfig, servers, searches, options)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PortMapping, protocol, container_port, host_port, host_ip)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SandboxSpec, owner, name, uid, name_space, attempt, hostname,
@@ -42,7 +46,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SandboxSpec, owner, name, uid, n
                                                 labels, annotations, sysctls, host_aliases, namespaces, privileged,
                                                 shm_bytes, manifest, manifest_index)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerMount, container_path, host_path, readonly, recursive_readonly,
-                                                selinux_relabel, propagation)
+                                                selinux_relabel, propagation, uids, gids)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(DeviceRequest, container_path, host_path, permissions)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SecurityContext, privileged, namespaces, add_capabilities,
                                                 drop_capabilities, add_ambient_capabilities, run_as_user, run_as_group,

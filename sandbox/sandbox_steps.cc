@@ -80,7 +80,8 @@ uint64_t NewNamespaces(const NamespaceOptions& modes) {
   if (modes.network != NamespaceMode::kNode)
     flags |= CLONE_NEWNET | CLONE_NEWUTS;  // the host's network has the host's name
   if (modes.ipc != NamespaceMode::kNode) flags |= CLONE_NEWIPC;
-  if (modes.pid == NamespaceMode::kPod) flags |= CLONE_NEWPID;
+  // In a user namespace pause has one in any case: it holds a proc of it, without which nobody may mount another.
+  if (modes.pid == NamespaceMode::kPod || modes.has_user()) flags |= CLONE_NEWPID;
   return flags;
 }
 
@@ -92,6 +93,7 @@ Result<> StartPause(SandboxBuild& build) {
   launch.shm_bytes = spec.shm_bytes;
   launch.sysctls = spec.sysctls;
   launch.oom_score_adj = kPauseOomScore;
+  launch.user = UserMappingsOf(spec.namespaces);
   if (spec.namespaces.network != NamespaceMode::kNode) {
     launch.sysctls.try_emplace("net.ipv4.ip_unprivileged_port_start", "0");  // as containerd 2
   }

@@ -41,6 +41,9 @@ struct NamespaceOptions {
   NamespaceMode pid = NamespaceMode::kPod;
   NamespaceMode ipc = NamespaceMode::kPod;
   std::string target_id;  // kTarget: the container whose PID namespace is joined
+  // Of a user namespace of the sandbox's own, which owns the others; empty: the host's. A container has its sandbox's.
+  runtime::IdMappings uids, gids;
+  [[nodiscard]] bool has_user() const { return !uids.empty(); }
 };
 
 struct DnsConfig {
@@ -78,6 +81,7 @@ struct ContainerMount {
   bool recursive_readonly = false;
   bool selinux_relabel = false;
   Propagation propagation = Propagation::kPrivate;
+  runtime::IdMappings uids, gids;  // of an idmapped mount; empty: as it is on the host
 };
 
 struct DeviceRequest {

@@ -8,6 +8,8 @@ namespace fermata::runtime {
 
 namespace {
 
+constexpr const char* kAnyDirectory = "/dev";  // of the host, in a copy of its mount namespace
+
 // One by one where the kernel can, else as one string, which it takes up to 255 bytes: why layers have short names
 // and this is done from their directory.
 MountOptions LowerOptions(const std::vector<std::string>& names, bool append_layers) {
@@ -64,7 +66,7 @@ void MountPlanner::OpenMappedOverlay() {
   const int16_t scratch = NewFilesystem("tmpfs", "tmpfs", options, label);
   PlanStep& attach = plan_.Add(Op::kMoveMount, label + ": attach tmpfs");
   attach.fd = scratch;
-  attach.text = plan_.Text(place_.attach_on);
+  attach.text = plan_.Text(kAnyDirectory);
   std::vector<std::string> names;
   for (const int16_t layer : layers) {
     const std::string& name = names.emplace_back(std::to_string(names.size()));
@@ -77,7 +79,7 @@ void MountPlanner::OpenMappedOverlay() {
     move.fd2 = scratch;
     move.text = plan_.Text(name);
   }
-  plan_.Add(Op::kChangeDirectoryHost, label).text = plan_.Text(place_.attach_on);
+  plan_.Add(Op::kChangeDirectoryHost, label).text = plan_.Text(kAnyDirectory);
   ConfigureOverlay(LowerOptions(names, overlay.append_layers), label);
 }
 

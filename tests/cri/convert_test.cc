@@ -122,7 +122,7 @@ const SandboxRow kSandboxRows[] = {
     {[](auto& c) { Security(c).mutable_namespace_options()->mutable_userns_options()->set_mode(v1::CONTAINER); },
      "linux.security_context: userns_options: the mode must be POD, or NODE without mappings"},
     {[](auto& c) { Security(c).mutable_namespace_options()->mutable_userns_options()->add_uids(); },
-     "unimplemented: linux.security_context: userns_options: user namespaces are not supported yet"},
+     "linux.security_context: userns_options: uidMappings: a mapping has the size 0"},
     {[](auto& c) { Security(c).mutable_run_as_group()->set_value(1); },
      "linux.security_context.run_as_group: given without run_as_user"},
     {[](auto& c) { Security(c).mutable_run_as_user()->set_value(-1); },
