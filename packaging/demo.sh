@@ -19,7 +19,7 @@ if [ -z "$build" ]; then
   say "Building (the first time takes some minutes)"
   "$here/setup.sh"
   log=$(mktemp)
-  if ! { cmake -S "$source" -B "$build" -G Ninja && ninja -C "$build" fermatad fermata fermata-monitor fermata-pause fermata-unpack; } >"$log" 2>&1; then
+  if ! { cmake -S "$source" -B "$build" -G Ninja && ninja -C "$build" fermatad fermata fermata-monitor fermata-pause fermata-unpack fermata-helper; } >"$log" 2>&1; then
     tail -n 60 "$log" >&2
     rm -f "$log"
     exit 1

@@ -177,7 +177,7 @@ Result<ContainerRecord> ContainerManager::Describe(const SandboxRecord& sandbox,
   }
   RETURN_IF_ERROR(cgroups::RenderSettings(spec.resources));
   for (const ContainerMount& mount : spec.mounts) {
-    RETURN_IF_ERROR(CheckPropagation(mount.host_path, mount.propagation));
+    RETURN_IF_ERROR(CheckPropagation(*engine_.paths, mount.host_path, mount.propagation));
   }
   const NamespaceOptions& namespaces = spec.security.namespaces;
   if (namespaces.pid == NamespaceMode::kTarget) {
@@ -201,6 +201,7 @@ Result<runtime::LaunchPlan> ContainerManager::Plan(const SandboxRecord& sandbox,
   launch.join_namespaces = kPodNamespaces;
   launch.pid = PlanPid(PidMode(sandbox, record.spec));
   launch.user = UserMappingsOf(sandbox.spec.namespaces);
+  launch.make_sources = !engine_.config.reject_missing_host_path;
   launch.host_network = sandbox.spec.namespaces.network == NamespaceMode::kNode;
   launch.pod_shm = sandbox.spec.namespaces.ipc != NamespaceMode::kNode;
   launch.two_stages = sandbox.shares_ptrace && launch.pid == runtime::PidNamespace::kJoin;

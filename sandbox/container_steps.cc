@@ -43,24 +43,15 @@ Result<> PutRecord(ContainerBuild& build) { return build.engine.store->Put(build
 
 Result<> EraseRecord(ContainerBuild& build) { return build.engine.store->Erase(build.record.id); }
 
-// What charts with an untyped hostPath rely on: a missing source is a directory to be made.
-Result<> MakeHostPaths(ContainerBuild& build) {
+// Sources are not touched here: they may hang, and the container's own process opens, or makes, them.
+Result<> CheckMounts(ContainerBuild& build) {
   for (const ContainerMount& mount : build.record.spec.mounts) {
-    RETURN_IF_ERROR(CheckPropagation(mount.host_path, mount.propagation));
-    struct stat status {};
-    if (::stat(mount.host_path.c_str(), &status) == 0) continue;
-    if (errno != ENOENT) {
-      return Error::Errno("mount source ", mount.host_path).WithCode(ErrorCode::kInvalidArgument);
-    }
-    if (build.engine.config.reject_missing_host_path) {
-      return Error::Make(ErrorCode::kInvalidArgument, "mount source ", mount.host_path, ": does not exist");
-    }
-    RETURN_IF_ERROR(MakeDirectories(AT_FDCWD, mount.host_path));
+    RETURN_IF_ERROR(CheckPropagation(*build.engine.paths, mount.host_path, mount.propagation));
   }
   return {};
 }
 
-Result<> KeepHostPaths(ContainerBuild&) { return {}; }  // what is in them is the user's
+Result<> KeepMounts(ContainerBuild&) { return {}; }  // what is in them is the user's
 
 Result<> AttachDevicePolicy(ContainerBuild& build) {
   const ContainerSpec& spec = build.record.spec;
@@ -124,7 +115,7 @@ constexpr std::array<Step<ContainerBuild>, 2> kCreateSteps = {{
 }};
 
 constexpr std::array<Step<ContainerBuild>, 4> kStartSteps = {{
-    {"make mount sources", MakeHostPaths, KeepHostPaths},
+    {"check mounts", CheckMounts, KeepMounts},
     {"create control group", CreateGroup, RemoveGroup},
     {"open log", OpenLogFile, CloseLogFile},
     {"start process", StartProcess, EndProcess},

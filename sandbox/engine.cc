@@ -95,6 +95,9 @@ Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config, Network& netwo
   // Before the store sweeps the directories that a helper may still write to.
   e.helpers = std::make_unique<HelperGroups>(e.cgroup_mount, e.config.cgroup_root);
   RETURN_IF_ERROR(e.helpers->Sweep(), "sweep helpers");
+  ASSIGN_OR_RETURN(UniqueFd helper, SealedProgram("fermata-helper", e.config.program_dir + "/fermata-helper"));
+  e.paths =
+      std::make_unique<runtime::PathHelper>(std::move(helper), [helpers = e.helpers.get()] { return helpers->Make(); });
   overlay::Unpacker unpacker;
   ASSIGN_OR_RETURN(unpacker.program, SealedProgram("fermata-unpack", e.config.program_dir + "/fermata-unpack"));
   unpacker.make_group = [helpers = e.helpers.get()] { return helpers->Make(); };

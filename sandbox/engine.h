@@ -18,6 +18,7 @@
 #include "cgroups/settings.h"
 #include "overlay/image/image_store.h"
 #include "runtime/base/task_pool.h"
+#include "runtime/helper/path_helper.h"
 #include "runtime/launch/namespaces.h"
 #include "runtime/launch/seccomp.h"
 #include "runtime/monitor/client.h"
@@ -82,6 +83,7 @@ struct Engine {
   std::unique_ptr<runtime::ZygoteClient> zygote;
   std::unique_ptr<Store> store;
   std::unique_ptr<HelperGroups> helpers;
+  std::unique_ptr<runtime::PathHelper> paths;  // for whatever lies on a file system of somebody else
   std::unique_ptr<overlay::ImageStore> images;
   std::unique_ptr<runtime::Reactor> reactor;
   runtime::SeccompCache seccomp;

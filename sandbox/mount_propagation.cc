@@ -1,7 +1,6 @@
 #include "sandbox/mount_propagation.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include "runtime/base/file.h"
 
@@ -22,15 +21,15 @@ std::string PropagationOf(std::string_view mountinfo, uint64_t mount_id) {
   return "private";
 }
 
-Result<> CheckPropagation(const std::string& host_path, Propagation propagation) {
+Result<> CheckPropagation(const runtime::PathHelper& paths, const std::string& host_path, Propagation propagation) {
   if (propagation == Propagation::kPrivate) return {};
-  struct statx status {};
-  if (::statx(AT_FDCWD, host_path.c_str(), 0, STATX_MNT_ID, &status) != 0) {
-    if (errno == ENOENT) return {};
-    return Error::Errno("mount source ", host_path).WithCode(ErrorCode::kInvalidArgument);
+  ASSIGN_OR_RETURN(const runtime::PathAnswer answer, paths.Stat(host_path));
+  if (answer.error == ENOENT) return {};
+  if (answer.error != 0) {
+    return Error::FromErrno(answer.error, "mount source ", host_path).WithCode(ErrorCode::kInvalidArgument);
   }
   ASSIGN_OR_RETURN(const std::string mountinfo, ReadFileAt(AT_FDCWD, "/proc/self/mountinfo", size_t{64} << 20));
-  const std::string kind = PropagationOf(mountinfo, status.stx_mnt_id);
+  const std::string kind = PropagationOf(mountinfo, answer.mount_id);
   if (kind == "shared" || (kind == "slave" && propagation == Propagation::kHostToContainer)) return {};
   return Error::Make(ErrorCode::kInvalidArgument, "mount source ", host_path, ": is on a ", kind, " mount; ",
                      propagation == Propagation::kBidirectional

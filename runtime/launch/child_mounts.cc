@@ -169,6 +169,19 @@ long OpenTarget(int root, const char* path, uint64_t kind) noexcept {
   return -1;
 }
 
+// A path of the host; directories are made where nothing is.
+long OpenOrMakeTree(const char* path, uint64_t flags) noexcept {
+  const long there = OpenTree(AT_FDCWD, path, flags);
+  if (there >= 0 || errno != ENOENT) return there;
+  const int root = ::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return -1;
+  const long made = OpenTarget(root, path, kTargetDirectory);
+  ::close(root);
+  if (made < 0) return -1;
+  ::close(static_cast<int>(made));
+  return OpenTree(AT_FDCWD, path, flags);
+}
+
 uint64_t KindOf(const ChildState& state, const PlanStep& step) noexcept {
   if (step.a != kTargetLikeSource) return step.a;
   struct stat status {};
@@ -293,6 +306,7 @@ int RunMountStep(ChildState& state, const PlanStep& step) noexcept {
   const char* text2 = state.plan.Text(step.text2);
   switch (step.op) {
     case Op::kOpenTree:
+      if ((step.flags & kMakeMissing) != 0) return Keep(state, step.out, OpenOrMakeTree(text, step.a));
       return Keep(state, step.out, OpenTree(fd, text, step.a));
     case Op::kSetAttributes:
       return SetAttributes(state, step);

@@ -47,6 +47,7 @@ class PlanBuilder {
   int16_t PodUserNamespace();
   // Adds a step; `label` says what it does in an error text.
   PlanStep& Add(Op op, std::string_view label);
+  PlanStep& Last() { return steps_.back(); }
   uint32_t Text(std::string_view text);
   // Bytes of an array, 8-byte aligned.
   uint32_t Array(const void* data, size_t size);

@@ -88,6 +88,7 @@ Result<> MountPlanner::OpenBind(const Mount& mount, size_t index) {
   }
   const int16_t source = sources_[index] =
       OpenTree(mount.source, options.recursive_bind, "open " + mount.source + " for " + mount.destination);
+  if (place_.make_sources) plan_.Last().flags |= kMakeMissing;
   RETURN_IF_ERROR(MapIds(mount, options, source));
   // The clone of a shared tree is its peer already; anything else is cut off or made to follow only.
   if (options.propagation != MS_SHARED) {

@@ -85,6 +85,7 @@ enum StepFlag : uint16_t {
   kMissingOk = 1,     // ENOENT ends the step without an error
   kPermissionOk = 2,  // EACCES and EPERM too
   kRecursive = 4,
+  kMakeMissing = 8,  // kOpenTree: a directory is made where nothing is
 };
 
 // kTargetLikeSource: as the descriptor fd2 is.

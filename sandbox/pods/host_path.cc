@@ -1,12 +1,9 @@
 #include "sandbox/pods/host_path.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
-
-#include "runtime/base/file.h"
 
 namespace fermata::sandbox::pods {
 namespace {
@@ -23,24 +20,20 @@ constexpr std::array kKinds = {Kind{"Directory", S_IFDIR, false},  Kind{"Directo
 
 }  // namespace
 
-Result<> PrepareHostPath(const std::string& path, const std::string& type) {
+Result<> PrepareHostPath(const runtime::PathHelper& paths, const std::string& path, const std::string& type) {
   if (type.empty()) return {};  // no check; a missing one is made as a directory when it is mounted
   const auto* kind = std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& k) { return k.type == type; });
   if (kind == kKinds.end()) return Error::Make(ErrorCode::kInvalidArgument, "hostPath type ", type, " is unknown");
-  struct stat status {};
-  if (::stat(path.c_str(), &status) == 0) {
-    if ((status.st_mode & S_IFMT) == kind->format) return {};
-    return Error::Make(ErrorCode::kInvalidArgument, "hostPath ", path, ": is no ", type);
+  ASSIGN_OR_RETURN(runtime::PathAnswer answer, paths.Stat(path), "hostPath");
+  if (answer.error == ENOENT && kind->create) {
+    const bool directory = kind->format == S_IFDIR;
+    ASSIGN_OR_RETURN(answer, directory ? paths.MakeDirectory(path) : paths.MakeFile(path), "hostPath");
   }
-  if (errno != ENOENT || !kind->create) {
-    return Error::Errno("hostPath ", path).WithCode(ErrorCode::kInvalidArgument);
+  if (answer.error != 0) {
+    return Error::FromErrno(answer.error, "hostPath ", path).WithCode(ErrorCode::kInvalidArgument);
   }
-  if (kind->format == S_IFDIR) {
-    RETURN_IF_ERROR(MakeDirectories(AT_FDCWD, path));
-    return {};
-  }
-  RETURN_IF_ERROR(OpenAt(AT_FDCWD, path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0644), "hostPath");
-  return {};
+  if ((answer.mode & S_IFMT) == kind->format) return {};
+  return Error::Make(ErrorCode::kInvalidArgument, "hostPath ", path, ": is no ", type);
 }
 
 }  // namespace fermata::sandbox::pods

@@ -251,7 +251,7 @@ void PodEngine::RemoveOldAttempts(const Worker& worker, const std::string& name,
 Result<> PodEngine::PrepareVolumes(const PodManifest& manifest, const std::string& directory) {
   for (const PodVolume& volume : manifest.volumes) {
     if (volume.kind == PodVolume::Kind::kHostPath) {
-      RETURN_IF_ERROR(PrepareHostPath(volume.host_path, volume.host_path_type), "volume ", volume.name);
+      RETURN_IF_ERROR(PrepareHostPath(*engine_.paths, volume.host_path, volume.host_path_type), "volume ", volume.name);
       continue;
     }
     ASSIGN_OR_RETURN(const UniqueFd made, MakeDirectories(AT_FDCWD, directory + "/volumes/" + volume.name));
