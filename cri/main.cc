@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "cri/daemon.h"
+#include "cri/privileges.h"
 #include "cri/version.h"
 #include "runtime/base/log.h"
 
@@ -82,6 +83,10 @@ int main(int argc, char** argv) {
   if (!config) {
     std::cerr << "fermatad: " << config.error().message() << "\n";
     return 2;
+  }
+  if (const auto dropped = fermata::cri::DropPrivileges(); !dropped) {
+    std::cerr << "fermatad: drop privileges: " << dropped.error().message() << "\n";
+    return 1;
   }
   const auto done = fermata::cri::RunDaemon(*config);
   if (!done) {

@@ -1,4 +1,8 @@
 // The first process of a container: environment, directory, identity, rights, and how its end is reported.
+#include <linux/capability.h>
+
+#include <fstream>
+
 #include "tests/e2e/cri_client.h"
 
 namespace fermata::testing {
@@ -207,6 +211,26 @@ TEST_F(ProcessTest, TheStopSignalIsTheRequestsAndItsEndIsWaitedFor) {
   ASSERT_TRUE(Ok(cri().Stop(id, 30)));
   EXPECT_EQ(cri().Status(id).exit_code(), 42);
   EXPECT_EQ(JoinedLog(status.log_path()), "up\ngot it\n") << "all output is in the file when the state is EXITED";
+}
+
+// Two that the daemon has no use for, and one that it needs: its own sets, and what a container may still be given.
+TEST_F(ProcessTest, TheDaemonGivesUpWhatItDoesNotNeedAndContainersMayStillGetIt) {
+  const auto effective = [](pid_t pid) {
+    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+    for (std::string word; status >> word;) {
+      if (word == "CapEff:") return status >> word, std::stoull(word, nullptr, 16);
+    }
+    return 0ULL;
+  };
+  const auto has = [](unsigned long long set, int capability) { return (set >> capability & 1) != 0; };
+  const auto ours = effective(daemon().pid());
+  EXPECT_FALSE(has(ours, CAP_SYS_MODULE));
+  EXPECT_FALSE(has(ours, CAP_SYSLOG));
+  EXPECT_TRUE(has(ours, CAP_SYS_ADMIN));
+  const std::string pod = cri().RunPod("full");
+  v1::ContainerConfig config = Cri::ContainerConfig("all", {"sleep", "1000"});
+  config.mutable_linux()->mutable_security_context()->mutable_capabilities()->add_add_capabilities("SYSLOG");
+  EXPECT_TRUE(has(effective(cri().Pid(cri().Run(pod, config))), CAP_SYSLOG));
 }
 
 }  // namespace
