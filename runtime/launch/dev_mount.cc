@@ -47,7 +47,7 @@ mode_t TypeOf(const Device& device) {
 
 void MountPlanner::OpenDevices() {
   for (const Device& device : AllDevices(spec_)) {
-    devices_[device.path] = OpenTree(device.path, false, "open device " + device.path);
+    devices_[device.path] = OpenPrivateTree(device.path, false, "open device " + device.path);
   }
 }
 

@@ -44,6 +44,17 @@ int16_t MountPlanner::OpenTree(const std::string& path, bool recursive, const st
   return tree;
 }
 
+// A clone of a shared mount is its peer: what is mounted on it, or taken from it at the container's end, would be on
+// the host too. Nothing of the host's but what was asked for as shared comes into a container without this.
+int16_t MountPlanner::OpenPrivateTree(const std::string& path, bool recursive, const std::string& label) {
+  const int16_t tree = OpenTree(path, recursive, label);
+  PlanStep& step = plan_.Add(Op::kSetAttributes, label + ": make it private");
+  step.fd = tree;
+  step.c = MS_PRIVATE;
+  if (recursive) step.flags = kRecursive;
+  return tree;
+}
+
 // Of a clone or of a new mount: what concerns it alone, then what concerns all below it too.
 void MountPlanner::AddAttributes(int16_t mount, const MountOptions& options, const std::string& destination) {
   const auto add = [&](uint64_t set, uint64_t clear, uint16_t flags) {
@@ -117,7 +128,7 @@ Result<> MountPlanner::OpenHostTrees() {
     if (IsBind(mounts[i])) {
       RETURN_IF_ERROR(OpenBind(mounts[i], i));
     } else if (const char* tree = HostTreeFor(mounts[i])) {
-      sources_[i] = OpenTree(tree, true, std::string("open ") + tree + " for " + mounts[i].destination);
+      sources_[i] = OpenPrivateTree(tree, true, std::string("open ") + tree + " for " + mounts[i].destination);
       AddAttributes(sources_[i], HostTreeOptions(), mounts[i].destination);
     }
   }

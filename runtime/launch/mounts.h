@@ -58,6 +58,7 @@ class MountPlanner {
 
   // mounts.cc
   int16_t OpenTree(const std::string& path, bool recursive, const std::string& label);
+  int16_t OpenPrivateTree(const std::string& path, bool recursive, const std::string& label);
   void AddAttributes(int16_t mount, const MountOptions& options, const std::string& destination);
   Result<> OpenBind(const Mount& mount, size_t index);
   Result<> MapIds(const Mount& mount, const MountOptions& options, int16_t source);

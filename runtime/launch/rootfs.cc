@@ -58,6 +58,7 @@ void MountPlanner::OpenMappedOverlay() {
     PlanStep& map = plan_.Add(Op::kSetAttributes, label + ": map ids of layer " + name);
     map.fd = layers.back();
     map.fd2 = place_.user_ns;
+    map.c = MS_PRIVATE;
   }
   plan_.Add(Op::kUnshare, label + ": make mount namespace").a = CLONE_NEWNS;
   plan_.Add(Op::kPrivateRoot, label + ": make mounts private");
@@ -84,11 +85,7 @@ void MountPlanner::OpenMappedOverlay() {
 }
 
 void MountPlanner::OpenBindRootfs() {
-  root_ = OpenTree(spec_.root_path, true, "open root file system " + spec_.root_path);
-  PlanStep& detach = plan_.Add(Op::kSetAttributes, "make root file system private");
-  detach.fd = root_;
-  detach.c = MS_PRIVATE;
-  detach.flags = kRecursive;
+  root_ = OpenPrivateTree(spec_.root_path, true, "open root file system " + spec_.root_path);
 }
 
 }  // namespace fermata::runtime

@@ -22,12 +22,6 @@ constexpr size_t kPiece = size_t{1} << 20;
 
 }  // namespace
 
-std::chrono::milliseconds Scaled(std::chrono::milliseconds time) {
-  const char* scale = std::getenv("FERMATA_TIME_SCALE");
-  const double factor = scale == nullptr ? 1 : std::max(1.0, std::atof(scale));
-  return std::chrono::milliseconds(static_cast<int64_t>(static_cast<double>(time.count()) * factor));
-}
-
 bool WaitUntil(const std::function<bool()>& done, std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + Scaled(limit);
   while (!done()) {

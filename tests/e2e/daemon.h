@@ -17,13 +17,12 @@
 #include "cri/api/runtime_v1.grpc.pb.h"
 #include "runtime/base/spawn.h"
 #include "tests/fixtures/leak_audit.h"
+#include "tests/fixtures/time_scale.h"
 
 namespace fermata::testing {
 
 namespace v1 = ::runtime::v1;
 namespace fv1 = ::fermata::v1;
-
-std::chrono::milliseconds Scaled(std::chrono::milliseconds time);
 
 // The path of one of the programs that this build has made.
 inline std::string BuiltProgram(const std::string& name) { return std::string(FERMATA_BIN_DIR "/") + name; }

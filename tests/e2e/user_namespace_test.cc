@@ -1,4 +1,6 @@
 // Pods with a user namespace of their own: ids, ownership of layers and volumes, shared and own PID namespaces, execs.
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,8 +15,21 @@ constexpr uint32_t kHostIds = 1'000'000;
 constexpr uint32_t kIds = 65536;
 const std::vector<std::string> kSleep = {"sleep", "1000"};
 
+// The daemon runs where every mount is shared, as systemd leaves them: what a container does to a tree of the host must
+// not come back to it.
 class UserNamespaceTest : public DaemonTest {
  protected:
+  static void SetUpTestSuite() {
+    if (IsRoot()) {
+      ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+      for (const unsigned long kind : {MS_PRIVATE, MS_SHARED}) {
+        ASSERT_EQ(::mount("none", "/", nullptr, MS_REC | kind, nullptr), 0);
+      }
+    }
+    DaemonTest::SetUpTestSuite();
+  }
+  static std::string HostMounts() { return ReadText("/proc/self/mountinfo"); }
+
   v1::PodSandboxConfig MappedPod(const std::string& name, v1::NamespaceMode pid = v1::POD,
                                  v1::NamespaceMode network = v1::POD) {
     v1::PodSandboxConfig config = cri().PodConfig(name);
@@ -83,6 +98,7 @@ TEST_F(UserNamespaceTest, APidNamespaceOfItsOwnIsBornInside) {
 }
 
 TEST_F(UserNamespaceTest, WithTheHostsNetworkSysfsIsTheHostsReadOnly) {
+  const std::string before = HostMounts();
   const std::string pod = cri().RunPod(MappedPod("hostnet", v1::POD, v1::NODE));
   v1::ContainerConfig config = Container("c");
   config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(v1::NODE);
@@ -90,6 +106,9 @@ TEST_F(UserNamespaceTest, WithTheHostsNetworkSysfsIsTheHostsReadOnly) {
   EXPECT_EQ(Namespace(id, "net"), std::filesystem::read_symlink("/proc/self/ns/net"));
   EXPECT_EQ(cri().Shell(id, "test -d /sys/class/net/lo && echo there"), "there");
   EXPECT_EQ(cri().Shell(id, "touch /sys/x 2>&1 | grep -c Read-only"), "1");
+  EXPECT_EQ(HostMounts(), before);
+  ASSERT_TRUE(Ok(cri().StopPod(pod)));
+  EXPECT_EQ(HostMounts(), before);
 }
 
 TEST_F(UserNamespaceTest, AMappedVolumeShowsItsOwnersInside) {

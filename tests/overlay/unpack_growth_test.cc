@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "overlay/unpack.h"
+#include "tests/fixtures/time_scale.h"
 #include "tests/overlay/image_builder.h"
 #include "tests/overlay/raw_tar.h"
 #include "tests/overlay/temp_dir.h"
@@ -105,6 +106,8 @@ TEST(UnpackGrowth, L04TimeGrowsLinearly) {
   const bool full = std::getenv("FERMATA_FULL") != nullptr;
   const std::vector<size_t> sizes =
       full ? std::vector<size_t>{50'000, 100'000, 200'000} : std::vector<size_t>{10'000, 20'000};
+  // An emulated or instrumented machine measures less exactly; what grows with the square would still be at 4.
+  const double limit = fermata::testing::TimeScale() > 1 ? 3.5 : 2.3;
   const bool memory = std::filesystem::exists("/dev/shm") && std::filesystem::space("/dev/shm").available > size_t{1}
                                                                                                                 << 29;
   if (memory) ::setenv("TMPDIR", "/dev/shm", 1);  // of TempDir
@@ -113,7 +116,7 @@ TEST(UnpackGrowth, L04TimeGrowsLinearly) {
     for (const size_t entries : sizes) {
       const double cost = Cost(shape.make(entries) + TarEnd());
       if (before != 0) {
-        EXPECT_LE(cost / before, 2.3) << shape.name << " of " << entries << ": " << cost << " s";
+        EXPECT_LE(cost / before, limit) << shape.name << " of " << entries << ": " << cost << " s";
       }
       before = cost;
     }
