@@ -175,7 +175,7 @@ Result<int> Exec(const Global& global, const ExecOptions& options) {
                       .pid_join = container->get(),
                       .own_pid_ns = own_pid_ns.get(),
                       .given = given};
-  ASSIGN_OR_RETURN(const StartedProcess started, LaunchAndWait(plan, fds, -1, {}), "exec");
+  ASSIGN_OR_RETURN(const StartedProcess started, LaunchAndWait(plan, fds, {}), "exec");
   RETURN_IF_ERROR(WritePidFile(options.pid_file, started.pid));
   console.theirs.Reset();
   if (options.detach) return 0;
