@@ -6,7 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <csignal>
 
@@ -99,11 +98,6 @@ Result<SeccompFilter> FilterOf(const Spec& spec) {
   if (filter->notifies == spec.linux.seccomp->listener_path.empty()) {
     return Error::Make(ErrorCode::kInvalidArgument, "seccomp: listenerPath and SCMP_ACT_NOTIFY belong together");
   }
-  // By that call the listener leaves the process, before anybody can answer.
-  const bool sends = std::ranges::any_of(spec.linux.seccomp->rules, [](const SeccompRule& rule) {
-    return rule.action == "SCMP_ACT_NOTIFY" && std::ranges::find(rule.names, "sendmsg") != rule.names.end();
-  });
-  if (sends) return Error::Make(ErrorCode::kInvalidArgument, "seccomp: SCMP_ACT_NOTIFY cannot be used for sendmsg");
   return filter;
 }
 
