@@ -160,6 +160,7 @@ Result<LaunchPlan> PlanBundle(const BundleLaunch& launch) {
                          .user_ns = user_ns,
                          .host_network = !namespaces.Owns(CLONE_NEWNET),
                          .host_ipc = !namespaces.Owns(CLONE_NEWIPC),
+                         .host_cgroup = !namespaces.Owns(CLONE_NEWCGROUP),
                          .console = given.console};
   MountPlanner mounts(plan, place);
   RETURN_IF_ERROR(mounts.OpenHostTrees());

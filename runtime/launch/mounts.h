@@ -34,6 +34,7 @@ struct MountPlace {
   int16_t user_ns = kNoSlot;      // of the container, which then can neither make devices nor ...
   bool host_network = false;      // ... mount sysfs, for the host's network
   bool host_ipc = false;          // ... or mqueue
+  bool host_cgroup = false;
   int16_t console = kNoSlot;      // socket that takes the terminal, where the process has one
 };
 

@@ -338,13 +338,17 @@ Result<> Start(const Global& global, const std::string& id) {
 
 Result<int> Run(const Global& global, const RunOptions& options) {
   ASSIGN_OR_RETURN(const Created created, CreateContainer(global, options, options.detach));
+  UniqueFd signals;
+  if (!options.detach) {
+    ASSIGN_OR_RETURN(signals, HoldSignals());  // from here on they are the container's
+  }
   auto started = Start(global, options.id);
   if (!started) {
     (void)Delete(global, options.id, true);  // the failure of the start is the one to tell
     return std::move(started).error();
   }
   if (options.detach) return 0;
-  ASSIGN_OR_RETURN(const int code, Attend(created.process.pidfd, created.console.get()));
+  ASSIGN_OR_RETURN(const int code, Attend(created.process.pidfd, created.console.get(), signals.get()));
   if (!options.keep) RETURN_IF_ERROR(Delete(global, options.id, true));
   return code;
 }

@@ -169,6 +169,10 @@ Result<int> Exec(const Global& global, const ExecOptions& options) {
   }
   for (size_t i = 0; i < options.preserve_fds; ++i) given.push_back(static_cast<int>(3 + i));
   ASSIGN_OR_RETURN(const UniqueFd own_pid_ns, OpenAt(AT_FDCWD, "/proc/self/ns/pid", O_RDONLY));
+  UniqueFd signals;
+  if (!options.detach) {
+    ASSIGN_OR_RETURN(signals, HoldSignals());
+  }
   const LaunchFds fds{.standard = {0, 1, 2},
                       .cgroup = group.fd(),
                       .join = container->get(),
@@ -183,7 +187,7 @@ Result<int> Exec(const Global& global, const ExecOptions& options) {
   if (console.ours.valid()) {
     ASSIGN_OR_RETURN(terminal, ReceiveDescriptor(console.ours.get()), "terminal");
   }
-  return Attend(started.pidfd, terminal.get());
+  return Attend(started.pidfd, terminal.get(), signals.get());
 }
 
 }  // namespace fermata::runtime::oci

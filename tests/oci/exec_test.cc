@@ -33,7 +33,7 @@ TEST_F(OciExec, DirectoryEnvironmentUserAndCapabilitiesAreAsAskedFor) {
   EXPECT_EQ(Oci({"exec", "--cwd", "/tmp", "c", "pwd"}).out, "/tmp\n");
   EXPECT_EQ(Oci({"exec", "-e", "A=b", "-e", "C=d", "c", "sh", "-c", "echo $A$C$HOME"}).out, "bd/root\n");
   EXPECT_EQ(Oci({"exec", "-u", "1000:1000", "-g", "2000", "c", "id"}).out,
-            "uid=1000(user) gid=1000(user) groups=1000(user),2000(extra)\n");
+            "uid=1000(user) gid=1000(user) groups=2000(extra)\n");
   EXPECT_THAT(Oci({"exec", "-u", "name", "c", "id"}).err, HasSubstr("is not UID or UID:GID"));
   const std::string status = Oci({"exec", "--no-new-privs", "-c", "CAP_NET_RAW", "c", "cat", "/proc/self/status"}).out;
   EXPECT_THAT(status, HasSubstr("NoNewPrivs:\t1"));

@@ -186,8 +186,12 @@ TEST_F(OciTest, APausedContainerStandsStill) {
   const Outcome refused = Oci({"exec", "c", "true"});
   EXPECT_EQ(refused.code, 1);
   EXPECT_THAT(refused.err, HasSubstr("cannot exec in a paused container"));
-  EXPECT_EQ(Oci({"exec", "-d", "--ignore-paused", "--pid-file", Path("pid"), "c", "true"}).code, 0);
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const auto waits = Begin({"exec", "--ignore-paused", "c", "sh", "-c", "exit 6"}, null.get(), null.get(), null.get());
+  ASSERT_OK(waits);
+  EXPECT_FALSE(waits->pidfd.WaitExited(100));
   EXPECT_EQ(Oci({"resume", "c"}).code, 0);
+  EXPECT_EQ(*Reap(waits->pidfd), 6);
   EXPECT_EQ(StatusOf(), "running");
   EXPECT_EQ(Oci({"exec", "c", "true"}).code, 0);
   EXPECT_EQ(Oci({"pause", "c"}).code, 0);

@@ -93,9 +93,9 @@ TEST_F(OciMounts, TmpcopyupTakesOwnersModesAndLinksAndNothingOfMounts) {
   Spill(secret + "/secret", "x");
   AddMount("/data", "tmpfs", "tmpfs", {"tmpcopyup"});
   const Outcome run = RunScript(
-      "cd /data; stat -c '%a %u %g %n' . file set directory; readlink link; cat link; echo; ls directory/mounted; "
+      "cd /data; stat -c '%a %u %g %n' . file set directory; readlink link; cat set; echo; ls directory/mounted; "
       "touch new");
-  EXPECT_EQ(run.out, "711 0 0 .\n640 7 8 file\n4755 0 0 set\n755 0 0 directory\nfile\ntext\n") << run.err;
+  EXPECT_EQ(run.out, "711 0 0 .\n640 7 8 file\n4755 0 0 set\n755 0 0 directory\nfile\nx\n") << run.err;
   EXPECT_FALSE(std::filesystem::exists(data + "/new"));
 }
 
@@ -106,7 +106,8 @@ TEST_F(OciMounts, DevicesAreMadeInAndOutsideOfDev) {
   const Outcome run = RunScript(
       "stat -c '%F %t:%T %a %u %g' /dev/deep/zero; stat -c %F /srv/pipe; head -c 3 /dev/zero | wc -c; echo x "
       ">/dev/null; "
-      "stat -c '%a %t:%T %n' /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty; readlink /dev/fd "
+      "stat -c '%a %t:%T %n' /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty; readlink /dev/fd; "
+      "readlink "
       "/dev/ptmx");
   EXPECT_EQ(run.out,
             "character special file 1:5 600 3 4\nfifo\n3\n666 1:3 /dev/null\n666 1:5 /dev/zero\n666 1:7 /dev/full\n"

@@ -72,6 +72,15 @@ TEST_F(OciNamespaces, AUserNamespaceWithTheHostsNetworkSeesTheHostsSysfsReadOnly
   EXPECT_THAT(run.err, HasSubstr("Read-only file system"));
 }
 
+TEST_F(OciNamespaces, AUserNamespaceWithTheHostsCgroupNamespaceSeesTheHostsGroupsReadOnly) {
+  MapIds();
+  Drop("cgroup");
+  config["mounts"].push_back({{"destination", "/sys/fs/cgroup"}, {"type", "cgroup"}, {"source", "cgroup"}});
+  const Outcome run = RunScript("ls /sys/fs/cgroup | wc -l; mkdir /sys/fs/cgroup/x");
+  EXPECT_GT(std::stoi(run.out), 0) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("Read-only file system"));
+}
+
 TEST_F(OciNamespaces, AUserNamespaceJoinsThePidNamespaceOfAnotherContainer) {
   MapIds();
   StartSleeper();
@@ -98,7 +107,8 @@ TEST_F(OciNamespaces, AJoinedPidNamespaceIsEnteredInTwoStages) {
   Join("ipc", "ipc");
   NextGroup();
   SetScript(
-      "readlink /proc/self/ns/pid /proc/self/ns/ipc; set -- $(cat /proc/$$/stat); test $1 = $6 && echo leads; exit 6");
+      "readlink /proc/self/ns/pid; readlink /proc/self/ns/ipc; set -- $(cat /proc/$$/stat); test $1 = $6 && echo "
+      "leads; exit 6");
   WriteConfig();
   const Outcome joined = Oci({"run", "-b", Path("bundle"), "second"});
   EXPECT_EQ(joined.code, 6) << joined.err;
