@@ -89,16 +89,18 @@ check "stop" "$(p stop -t 0 main 2>/dev/null)" main
 check "rm" "$(p rm main 2>/dev/null | tail -n 1)" main
 check "nothing is left of it" "$(p ps -aq)" ""
 
-p pod create --name pod --network none --infra=false --share '' --cgroup-parent "/$parent" >/dev/null 2>"$home/err" || { cat "$home/err"; exit 1; }
-p "${run[@]:0:1}" -d --pod pod --name one --network none demo.local/busybox:1 sleep 1000 >/dev/null
-p "${run[@]:0:1}" -d --pod pod --name two --network container:one --ipc container:one --pid container:one demo.local/busybox:1 sleep 1000 >/dev/null
-check "a pod of two" "$(p pod ps --format '{{.Name}} {{.Status}} {{.NumberOfContainers}}')" "pod Running 2"
+# The image of the process that holds a pod's namespaces: podman would build or pull one.
+"$source/packaging/make-image.sh" "$home/pause.tar" demo.local/pause:1 "$bin/fermata-pause"
+p load -q -i "$home/pause.tar" >/dev/null
+p pod create --name pod --network none --share net,ipc,uts,pid --cgroup-parent "/$parent" >/dev/null
+p run -d --pod pod --name one demo.local/busybox:1 sleep 1000 >/dev/null
+p run -d --pod pod --name two demo.local/busybox:1 sleep 1000 >/dev/null
+check "a pod of two" "$(p pod ps --format '{{.Name}} {{.Status}} {{.NumberOfContainers}}')" "pod Running 3"
 for kind in net ipc pid; do
   check "they share their $kind namespace" "$(p exec two readlink "/proc/self/ns/$kind")" "$(p exec one readlink "/proc/self/ns/$kind")"
 done
 check "pod rm" "$(code p pod rm -f -t 0 pod)" 0
 
-# kube play takes its infra container from an image, which podman would build or pull: the busybox one serves.
 cat >"$home/pod.yaml" <<END
 apiVersion: v1
 kind: Pod
@@ -109,8 +111,6 @@ spec:
   - {name: main, image: "demo.local/busybox:1", command: [sleep, "1000"]}
   - {name: side, image: "demo.local/busybox:1", command: [sleep, "1000"]}
 END
-"$source/packaging/make-image.sh" "$home/pause.tar" demo.local/pause:1 "$bin/fermata-pause"
-p load -q -i "$home/pause.tar" >/dev/null
 p kube play "$home/pod.yaml" >"$home/play" 2>&1 || { cat "$home/play"; exit 1; }
 check "kube play" "$(p ps --filter pod=played --format '{{.Names}}' | grep -c '^played-')" 2
 check "they share the pod's ipc namespace" "$(p exec played-main readlink /proc/self/ns/ipc)" "$(p exec played-side readlink /proc/self/ns/ipc)"
