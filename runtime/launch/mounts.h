@@ -35,7 +35,7 @@ struct MountPlace {
   bool host_network = false;      // ... mount sysfs, for the host's network
   bool host_ipc = false;          // ... or mqueue
   bool host_cgroup = false;
-  int16_t console = kNoSlot;      // socket that takes the terminal, where the process has one
+  int16_t console = kNoSlot;  // socket that takes the terminal, where the process has one
 };
 
 // Steps in three parts, because host paths have to be opened before a namespace is joined.

@@ -21,9 +21,9 @@ struct StartedProcess {
 
 // What is done for a process on its way; the descriptors stay the caller's.
 struct Attendance {
-  int gate = -1;                                          // where the process waits for a byte
-  std::function<Result<>(const StartedProcess&)> at_gate;  // before it gets that
-  int listener = -1;                                      // socket that the seccomp listener comes by
+  int gate = -1;                                                            // where the process waits for a byte
+  std::function<Result<>(const StartedProcess&)> at_gate;                   // before it gets that
+  int listener = -1;                                                        // socket that the seccomp listener comes by
   std::function<Result<>(const StartedProcess&, const UniqueFd&)> hand_on;  // at once: it may wait for an answer now
 };
 

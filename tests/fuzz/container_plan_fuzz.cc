@@ -26,7 +26,12 @@ void CheckPlans(uint8_t choices, const Spec& spec) {
     if (auto filter = CompileSeccomp(*spec.linux.seccomp)) launch.seccomp = std::move(filter).value();
   }
   CheckPlan(PlanContainer(launch));
-  CheckPlan(PlanExec({spec.process, CLONE_NEWNET, launch.pid, launch.two_stages, spec.linux.personality, nullptr}));
+  CheckPlan(PlanExec({.process = spec.process,
+                      .join_namespaces = CLONE_NEWNET,
+                      .pid = launch.pid,
+                      .two_stages = launch.two_stages,
+                      .personality = spec.linux.personality,
+                      .console = chosen(7)}));
   CheckPlan(PlanPause({chosen(6) ? CLONE_NEWUTS | CLONE_NEWNET : uint64_t{0}, spec.hostname, 1 << 20, spec.linux.sysctl,
                        spec.process.oom_score_adj.value_or(0)}));
 }

@@ -17,18 +17,17 @@ others=()
 allowed='
 runc status:(Pid|PPid|Tgid|NSpid|NStgid|NSpgid|NSsid|Ngid)$   numbers of processes
 crun status:(Pid|PPid|Tgid|NSpid|NStgid|NSpgid|NSsid|Ngid)$   numbers of processes
-runc status:Umask$   ours 0022 as the specification has it when none is asked for; runc 1.1 the same, older the caller'"'"'s
-runc status:Seccomp_filters$   libseccomp of runc loads the same rules in another number of programs
-crun status:Seccomp_filters$   the same
-runc mount:/sys/fs/cgroup.*   hybrid machines: runc shows control groups v1, ours v2, which is what it uses
+runc mount:/sys/fs/cgroup.*   where control groups are hybrid runc uses and shows v1, ours v2
 runc mount:/sys$     ours is read-only as a mount, runc'"'"'s as a file system too
 crun mount:/sys$     the same
 runc mount:/sys/firmware$   the cover of a masked directory: ours has nosuid, nodev, noexec besides ro
 crun mount:/sys/firmware$   the same
 runc cgroup:.*   the same, in /proc/self/cgroup
-runc mount:/dev/console$   only there with a terminal; runc binds one in later
-crun mount:/proc/(sys|bus|fs|irq|sysrq-trigger)$   the order of atime flags of a remount
-runc fdinfo:.*   flags of the standard streams, inherited
+runc dev:/dev/core$  a link to /proc/kcore, which is masked; the specification has none
+crun dev:/dev/core$  the same
+runc mount:/$        without rootfsPropagation runc leaves the root a slave of the bundle'"'"'s mount, ours is cut off
+crun mount:/proc/(kcore|keys)$   the cover of a masked file: crun takes the null device of the host, ours that of the container
+crun mount:/sys/fs/cgroup$   the name of the source
 '
 home=$(mktemp -d /tmp/fermata-compare.XXXXXX)
 cleanup() {
