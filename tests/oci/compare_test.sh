@@ -27,6 +27,7 @@ runc dev:/dev/core$  a link to /proc/kcore, which is masked; the specification h
 crun dev:/dev/core$  the same
 runc mount:/$        without rootfsPropagation runc leaves the root a slave of the bundle'"'"'s mount, ours is cut off
 crun mount:/proc/(kcore|keys)$   the cover of a masked file: crun takes the null device of the host, ours that of the container
+crun mount:/proc/(bus|irq|sys|sysrq-trigger)$   a read-only path: crun mounts without nosuid, nodev, noexec, which its /proc has, ours keeps them
 crun mount:/sys/fs/cgroup$   the name of the source
 '
 home=$(mktemp -d /tmp/fermata-compare.XXXXXX)
