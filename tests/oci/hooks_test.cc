@@ -131,6 +131,16 @@ TEST_F(OciHooks, AFailureAfterTheStartStopsTheContainer) {
   EXPECT_EQ(StatusOf(), "stopped");
 }
 
+TEST_F(OciHooks, AFailureAfterTheEndIsAWarningAndTheOthersRun) {
+  config["hooks"]["poststop"] = {Script("exit 1"), Recorder("poststop", Path("hooks"))};
+  SetScript("sleep 1000");
+  ASSERT_EQ(Create().code, 0);
+  const Outcome removed = Oci({"delete", "--force", "c"});
+  EXPECT_EQ(removed.code, 0);
+  EXPECT_THAT(removed.err, HasSubstr("warning: poststop hook /bin/busybox: ended with status 1"));
+  EXPECT_EQ(RecordsOf(Path("hooks")).size(), 1U);
+}
+
 TEST_F(OciHooks, APathThatIsRelativeOrMissingIsRefused) {
   config["hooks"]["prestart"].push_back({{"path", "hook"}});
   EXPECT_EQ(Create().code, 1);
