@@ -2,6 +2,7 @@
 // monitor's check and may be followed.
 #include <sched.h>
 
+#include "runtime/launch/bundle_plan.h"
 #include "runtime/launch/container_plan.h"
 #include "runtime/spec/spec_json.h"
 #include "tests/fuzz/plan_walk.h"
@@ -25,15 +26,23 @@ void CheckPlans(uint8_t choices, const Spec& spec) {
   if (chosen(5) && spec.linux.seccomp) {
     if (auto filter = CompileSeccomp(*spec.linux.seccomp)) launch.seccomp = std::move(filter).value();
   }
+  if (chosen(6)) launch.user = UserMappings{{{0, 100000, 65536}}, {{0, 100000, 65536}}};
   CheckPlan(PlanContainer(launch));
   CheckPlan(PlanExec({.process = spec.process,
                       .join_namespaces = CLONE_NEWNET,
                       .pid = launch.pid,
                       .two_stages = launch.two_stages,
                       .personality = spec.linux.personality,
-                      .console = chosen(7)}));
-  CheckPlan(PlanPause({chosen(6) ? CLONE_NEWUTS | CLONE_NEWNET : uint64_t{0}, spec.hostname, 1 << 20, spec.linux.sysctl,
-                       spec.process.oom_score_adj.value_or(0)}));
+                      .user = launch.user,
+                      .console = spec.process.terminal,
+                      .seccomp = nullptr}));
+  CheckPlan(PlanPause({.new_namespaces = chosen(6) ? CLONE_NEWUTS | CLONE_NEWNET : uint64_t{0},
+                       .hostname = spec.hostname,
+                       .shm_bytes = 1 << 20,
+                       .sysctls = spec.linux.sysctl,
+                       .oom_score_adj = spec.process.oom_score_adj.value_or(0),
+                       .user = launch.user}));
+  CheckPlan(PlanBundle({.spec = spec, .seccomp = launch.seccomp, .preserved = choices & 3U, .two_stages = chosen(3)}));
 }
 
 }  // namespace

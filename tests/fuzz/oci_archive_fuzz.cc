@@ -22,7 +22,8 @@ struct Found {
 };
 
 Result<Found> ReadArchive(int fd, int scratch_dir) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<OciArchive> archive, OciArchive::Open(fd, scratch_dir));
+  ASSIGN_OR_RETURN(const std::unique_ptr<ImageArchive> archive,
+                   ImageArchive::Open(fd, scratch_dir, "fuzz.local/image:1"));
   Found found{archive->index_json(), {}};
   const auto images = ResolveIndex(*archive, archive->index_json(), "");
   if (!images) {
