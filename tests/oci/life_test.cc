@@ -7,7 +7,6 @@
 namespace fermata::testing {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 
@@ -60,7 +59,7 @@ TEST_F(OciTest, AnIdIsTakenOnlyOnceAndNeverAPath) {
   EXPECT_EQ(again.code, 1);
   EXPECT_THAT(again.err, HasSubstr("container with id exists already: c"));
   EXPECT_EQ(StatusOf(), "running") << "the failed create took nothing from the first";
-  for (const char* id : {"", ".", "..", "a/b", "a b", "../c"}) EXPECT_EQ(Create({}, id).code, id[0] == 0 ? 1 : 1) << id;
+  for (const char* id : {"", ".", "..", "a/b", "a b", "../c"}) EXPECT_EQ(Create({}, id).code, 1) << id;
 }
 
 TEST_F(OciTest, AGroupWithProcessesInItIsNotTaken) {
