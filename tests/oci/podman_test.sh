@@ -12,6 +12,8 @@ mount=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") {
 
 home=$(mktemp -d /tmp/fermata-podman.XXXXXX)
 parent=fermata-podman-$$
+pods=()
+[ -e /var/lib/containers ] && had_cache=1 || had_cache=
 # Limits that podman would set by default: where control groups are hybrid there is no controller for that of processes,
 # and raising the others takes CAP_SYS_RESOURCE, which not every root has.
 cat >"$home/containers.conf" <<END
@@ -36,7 +38,16 @@ cleanup() {
   p pod rm --all --force --time 0 >/dev/null 2>&1 || true
   p rm --all --force --time 0 >/dev/null 2>&1 || true
   awk -v home="$home" '$5 ~ "^" home {print $5}' /proc/self/mountinfo | sort -r | while read -r at; do umount -l "$at"; done
-  while read -r at; do rmdir "$at" 2>/dev/null || true; done < <(find "$mount" -depth -type d -path "*/$parent*" 2>/dev/null)
+  # conmon has groups in every hierarchy, and ends after its container.
+  for _ in $(seq 100); do
+    find /sys/fs/cgroup -depth -type d -path "*/$parent*" -exec rmdir {} \; 2>/dev/null || true
+    [ -n "$(find /sys/fs/cgroup -type d -name "$parent" -print -quit)" ] || break
+    sleep .05
+  done
+  # kube play has no option for the parent of its groups.
+  for id in "${pods[@]}"; do find /sys/fs/cgroup -depth -type d -path "*/libpod_parent/$id*" -exec rmdir {} \; 2>/dev/null || true; done
+  find /sys/fs/cgroup -depth -type d -name libpod_parent -exec rmdir {} \; 2>/dev/null || true
+  [ -n "$had_cache" ] || rm -rf /var/lib/containers
   rm -rf "$home"
   exit $status
 }
@@ -114,6 +125,7 @@ END
 p kube play "$home/pod.yaml" >"$home/play" 2>&1 || { cat "$home/play"; exit 1; }
 check "kube play" "$(p ps --filter pod=played --format '{{.Names}}' | grep -c '^played-')" 2
 check "they share the pod's ipc namespace" "$(p exec played-main readlink /proc/self/ns/ipc)" "$(p exec played-side readlink /proc/self/ns/ipc)"
+mapfile -t pods < <(p pod ps -q --no-trunc)
 ids="$ids $(p ps -aq --no-trunc | tr '\n' ' ')"
 check "kube down" "$(code p kube down "$home/pod.yaml")" 0
 check "no container is left" "$(p ps -aq)" ""
