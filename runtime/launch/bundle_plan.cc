@@ -160,6 +160,7 @@ Result<LaunchPlan> PlanBundle(const BundleLaunch& launch) {
                          .user_ns = user_ns,
                          .host_network = !namespaces.Owns(CLONE_NEWNET),
                          .host_ipc = !namespaces.Owns(CLONE_NEWIPC),
+                         .host_cgroup = !namespaces.Owns(CLONE_NEWCGROUP),
                          .console = given.console};
   MountPlanner mounts(plan, place);
   RETURN_IF_ERROR(mounts.OpenHostTrees());
@@ -173,12 +174,13 @@ Result<LaunchPlan> PlanBundle(const BundleLaunch& launch) {
   RETURN_IF_ERROR(mounts.AttachMounts());
   AddCreateHooks(plan, spec, given);
   RETURN_IF_ERROR(mounts.EnterRoot());
-  if (mounts.terminal() != kNoSlot) AddControllingTerminal(plan, spec.process, mounts.terminal());
+  if (mounts.terminal() != kNoSlot) AddTerminalStreams(plan, spec.process, mounts.terminal());
   if (second_stage) AddJoin(plan, kPidSlot, CLONE_NEWPID, "join PID namespace");
   RETURN_IF_ERROR(AddIdentitySteps(plan, spec.process,
                                    {.seccomp = launch.seccomp,
                                     .second_stage = second_stage,
                                     .gate = &given.gate,
+                                    .terminal = mounts.terminal(),
                                     .listener = given.listener,
                                     .preserved = given.preserved,
                                     .preserved_count = launch.preserved}));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -159,7 +160,9 @@ int RunLaunchStep(ChildState& state, const PlanStep& step) noexcept {
     case Op::kTerminal:
       return OpenTerminal(state, step);
     case Op::kControllingTerminal:
-      return SetControllingTerminal(state.slots[step.fd], step.a);
+      return ::ioctl(state.slots[step.fd], TIOCSCTTY, 0);
+    case Op::kTerminalStreams:
+      return SetTerminalStreams(state.slots[step.fd], step.a);
     case Op::kFindProgram:
       return FindProgram(state.plan);
     case Op::kPreserve:

@@ -84,7 +84,7 @@ int SetIds(uint64_t uid, uint64_t gid) noexcept {
   return static_cast<int>(::syscall(SYS_setresuid, uid, uid, uid));
 }
 
-// A listener goes to whoever launched us, by one sendmsg: the only call beside execve that such a profile must allow.
+// A listener goes to whoever launched us, by one sendmsg: the only call that nobody can answer yet.
 int LoadSeccomp(const ChildState& state, const PlanStep& step) noexcept {
   const sock_fprog program{static_cast<unsigned short>(step.a),
                            reinterpret_cast<sock_filter*>(const_cast<char*>(state.plan.Bytes(step.text)))};
@@ -110,7 +110,7 @@ int Stage(const ChildState& state, uint64_t flags) noexcept {
   // clone, not clone3: the default seccomp profile, which may be on already, answers clone3 with ENOSYS.
   const long pid = ::syscall(SYS_clone, CLONE_PARENT | flags, nullptr, nullptr, nullptr, nullptr);
   if (pid < 0) return -1;
-  if (pid == 0) return 0;
+  if (pid == 0) return ::setsid() < 0 ? -1 : 0;  // the leader of the session stays behind
   const ChildFailure next{kReportStage, static_cast<int32_t>(pid)};
   (void)!::write(state.report, &next, sizeof next);
   ::syscall(SYS_exit_group, 0);

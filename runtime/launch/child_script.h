@@ -46,7 +46,7 @@ int RunLaunchStep(ChildState& state, const PlanStep& step) noexcept;
 // Parts of the above that have files of their own.
 int CopyUp(int root, const char* path, int mount) noexcept;
 int OpenTerminal(ChildState& state, const PlanStep& step) noexcept;
-int SetControllingTerminal(int terminal, uint64_t owner) noexcept;
+int SetTerminalStreams(int terminal, uint64_t owner) noexcept;
 // One byte and the descriptor, by SCM_RIGHTS.
 int SendDescriptor(int socket, int fd) noexcept;
 

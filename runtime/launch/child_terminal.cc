@@ -55,8 +55,7 @@ int OpenTerminal(ChildState& state, const PlanStep& step) noexcept {
   return sent;
 }
 
-int SetControllingTerminal(int terminal, uint64_t owner) noexcept {
-  if (::ioctl(terminal, TIOCSCTTY, 0) != 0) return -1;
+int SetTerminalStreams(int terminal, uint64_t owner) noexcept {
   if (::fchown(terminal, static_cast<uid_t>(owner), static_cast<gid_t>(-1)) != 0) return -1;
   for (int fd = 0; fd < 3; ++fd) {
     if (::dup3(terminal, fd, 0) < 0) return -1;

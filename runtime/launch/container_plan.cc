@@ -71,12 +71,13 @@ Result<LaunchPlan> PlanExec(const ExecLaunch& launch) {
   if (second_stage) namespaces |= CLONE_NEWPID;
   AddJoin(plan, kJoinSlot, namespaces, "join the container's namespaces");
   RETURN_IF_ERROR(AddCpuAffinity(plan, affinity.final_cpus), "execCPUAffinity.final");
-  if (launch.console) AddExecTerminal(plan, launch.process, console);
+  const int16_t terminal = launch.console ? AddExecTerminal(plan, launch.process, console) : kNoSlot;
   PlanStep& directory = plan.Add(Op::kChangeDirectory, "enter working directory " + launch.process.cwd);
   directory.text = plan.Text(launch.process.cwd);
   RETURN_IF_ERROR(AddIdentitySteps(plan, launch.process,
                                    {.seccomp = launch.seccomp,
                                     .second_stage = second_stage,
+                                    .terminal = terminal,
                                     .listener = listener,
                                     .preserved = preserved,
                                     .preserved_count = launch.preserved}));

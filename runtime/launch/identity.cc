@@ -199,18 +199,20 @@ int16_t AddGiven(PlanBuilder& plan, size_t count) {
   return first;
 }
 
-void AddControllingTerminal(PlanBuilder& plan, const Process& process, int16_t terminal) {
-  PlanStep& step = plan.Add(Op::kControllingTerminal, "make the terminal the controlling one");
+void AddTerminalStreams(PlanBuilder& plan, const Process& process, int16_t terminal) {
+  PlanStep& step = plan.Add(Op::kTerminalStreams, "make the terminal the standard streams");
   step.fd = terminal;
   step.a = process.user.uid;
 }
 
-void AddExecTerminal(PlanBuilder& plan, const Process& process, int16_t console) {
+int16_t AddExecTerminal(PlanBuilder& plan, const Process& process, int16_t console) {
   PlanStep& open = plan.Add(Op::kTerminal, "open terminal");
   open.fd2 = console;
   open.out = plan.Slot();
   open.a = process.console_width | uint64_t{process.console_height} << 16;
-  AddControllingTerminal(plan, process, open.out);
+  const int16_t terminal = open.out;
+  AddTerminalStreams(plan, process, terminal);
+  return terminal;
 }
 
 void AddHook(PlanBuilder& plan, const Hook& hook, int16_t state, std::string_view point) {
@@ -231,13 +233,16 @@ namespace {
 
 void AddStartGate(PlanBuilder& plan, const StartGate* gate) {
   if (gate == nullptr) return;
-  // Now, because whoever creates the container wants to hear of it, not whoever starts it.
-  plan.Add(Op::kFindProgram, "find program");
   PlanStep& wait = plan.Add(Op::kAwaitStart, "wait for the start");
   wait.fd = gate->start;
   wait.fd2 = gate->started;
   if (gate->hooks == nullptr) return;
   for (const Hook& hook : *gate->hooks) AddHook(plan, hook, gate->state, "startContainer");
+}
+
+// Of the last stage: the end of a session's leader hangs its terminal up (setsid(2), NOTES).
+void AddControllingTerminal(PlanBuilder& plan, int16_t terminal) {
+  if (terminal != kNoSlot) plan.Add(Op::kControllingTerminal, "make the terminal the controlling one").fd = terminal;
 }
 
 void AddPreserved(PlanBuilder& plan, const IdentityOptions& options) {
@@ -252,6 +257,7 @@ void AddPreserved(PlanBuilder& plan, const IdentityOptions& options) {
 Result<> AddIdentitySteps(PlanBuilder& plan, const Process& process, const IdentityOptions& options) {
   ASSIGN_OR_RETURN(const CapabilityMasks masks, Masks(process.capabilities));
   const SeccompFilter& seccomp = options.seccomp;
+  if (!options.second_stage) AddControllingTerminal(plan, options.terminal);
   AddLabel(plan, kAppArmor, "AppArmor profile", process.apparmor_profile);
   AddLabel(plan, kSelinux, "SELinux label", process.selinux_label);
   plan.Add(Op::kBoundingSet, "set bounding set").a = masks.bounding;
@@ -261,6 +267,9 @@ Result<> AddIdentitySteps(PlanBuilder& plan, const Process& process, const Ident
   AddCapset(plan, masks.effective | extra, masks.permitted | extra, masks.inheritable);
   plan.Add(Op::kAmbientSet, "set ambient capabilities").a = masks.ambient;
   if (process.no_new_privileges) plan.Add(Op::kNoNewPrivileges, "set no_new_privs");
+  // Now, because whoever creates the container wants to hear of it, not whoever starts it; and before a filter forbids
+  // the look.
+  if (options.gate != nullptr) plan.Add(Op::kFindProgram, "find program");
   // A listener is wanted by whoever creates the container, so that filter is loaded before the start.
   const bool filter_first = seccomp != nullptr && seccomp->notifies;
   if (filter_first) AddSeccomp(plan, seccomp, options.listener);
@@ -272,6 +281,7 @@ Result<> AddIdentitySteps(PlanBuilder& plan, const Process& process, const Ident
   if (options.second_stage) {
     if (keep_admin) AddCapset(plan, masks.effective, masks.permitted, masks.inheritable);
     plan.Add(Op::kStage, "enter the PID namespace");
+    AddControllingTerminal(plan, options.terminal);
     AddStartGate(plan, options.gate);
     AddPreserved(plan, options);
   }

@@ -26,9 +26,10 @@ Result<> AddStdioOwner(PlanBuilder& plan, const Process& process, const std::opt
 // `count` slots for descriptors of the launcher; the first of them, kNoSlot for none.
 int16_t AddGiven(PlanBuilder& plan, size_t count);
 
-// The terminal that `planner` made or, in a container that exists, a new one of its /dev/pts.
-void AddControllingTerminal(PlanBuilder& plan, const Process& process, int16_t terminal);
-void AddExecTerminal(PlanBuilder& plan, const Process& process, int16_t console);
+// A terminal becomes the standard streams. AddIdentitySteps makes it the controlling one.
+void AddTerminalStreams(PlanBuilder& plan, const Process& process, int16_t terminal);
+// In a container that exists: a new one of its /dev/pts; gives its slot.
+int16_t AddExecTerminal(PlanBuilder& plan, const Process& process, int16_t console);
 
 // Where the process waits for its start, and what runs then.
 struct StartGate {
@@ -41,6 +42,7 @@ struct IdentityOptions {
   SeccompFilter seccomp;      // nullptr: unconfined
   bool second_stage = false;  // everything is dropped before the PID namespace is entered
   const StartGate* gate = nullptr;
+  int16_t terminal = kNoSlot;   // becomes the controlling one
   int16_t listener = kNoSlot;   // socket that takes the seccomp listener
   int16_t preserved = kNoSlot;  // first of the slots that the program keeps
   size_t preserved_count = 0;

@@ -112,10 +112,12 @@ Result<> MountPlanner::OpenBind(const Mount& mount, size_t index) {
   return {};
 }
 
-// What a user namespace may not mount, because its network or IPC namespace is not its own: the host's tree instead.
+// What a user namespace may not mount, because its network, IPC or cgroup namespace is not its own: the host's tree
+// instead.
 const char* MountPlanner::HostTreeFor(const Mount& mount) const {
   if (place_.user_ns == kNoSlot) return nullptr;
   if (mount.type == "sysfs" && place_.host_network) return "/sys";
+  if (mount.type.starts_with("cgroup") && place_.host_cgroup) return "/sys/fs/cgroup";
   return mount.type == "mqueue" && place_.host_ipc ? "/dev/mqueue" : nullptr;
 }
 

@@ -35,7 +35,8 @@ struct MountPlace {
   int16_t user_ns = kNoSlot;      // of the container, which then can neither make devices nor ...
   bool host_network = false;      // ... mount sysfs, for the host's network
   bool host_ipc = false;          // ... or mqueue
-  int16_t console = kNoSlot;      // socket that takes the terminal, where the process has one
+  bool host_cgroup = false;
+  int16_t console = kNoSlot;  // socket that takes the terminal, where the process has one
 };
 
 // Steps in three parts, because host paths have to be opened before a namespace is joined.

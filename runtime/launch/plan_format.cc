@@ -50,6 +50,7 @@ unsigned NeededFields(Op op) {
     case Op::kSetns:
     case Op::kGate:
     case Op::kControllingTerminal:
+    case Op::kTerminalStreams:
     case Op::kPreserve:
       return kFd;
     case Op::kAwaitStart:

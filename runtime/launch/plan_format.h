@@ -59,7 +59,8 @@ enum class Op : uint16_t {
   kAmbientSet = 46,    // raises what is in a
   kNoNewPrivileges = 47,
   kSeccomp = 48,        // text = sock_filter[a], b = flags of seccomp(2); the listener, if asked for, goes to socket fd
-  kStage = 49,          // goes on in a sibling: clone(CLONE_PARENT | a); what follows has only what is left
+  kStage = 49,          // goes on in a sibling: clone(CLONE_PARENT | a), in a session of its own; what follows has
+                        // only what is left
   kStdioOwner = 50,     // fchown of the standard streams that are pipes: a = uid, b = gid
   kScheduler = 51,      // text = SchedulerAttributes
   kIoPriority = 52,     // a = ioprio_set's value
@@ -76,9 +77,10 @@ enum class Op : uint16_t {
                               // standard input, read from the beginning; c = seconds or 0
   kTerminal = 67,             // new terminal of the devpts mount fd, or of /dev/pts: its end to the socket fd2, the
                               // process's own end in out; a = columns | rows << 16
-  kControllingTerminal = 68,  // fd becomes the controlling terminal and the standard streams; a = owner
+  kControllingTerminal = 68,  // fd becomes the controlling terminal of this session leader
   kFindProgram = 69,          // fails as the execution would if no candidate can be executed
   kPreserve = 70,             // a slots from fd on become the program's descriptors 3 and following
+  kTerminalStreams = 71,      // fd becomes the standard streams; a = its owner
 };
 
 enum StepFlag : uint16_t {

@@ -10,6 +10,7 @@
 #include <array>
 #include <chrono>
 #include <climits>
+#include <csignal>
 #include <ctime>
 
 #include "cgroups/devices.h"
@@ -216,11 +217,16 @@ Result<Given> OpenGiven(const Spec& spec, const SeccompFilter& filter, const Cre
   return given;
 }
 
+Result<> SetProcess(ContainerState& state, const StartedProcess& process) {
+  state.pid = process.pid;
+  ASSIGN_OR_RETURN(state.start_time, ProcessStartTime(process.pid));
+  return {};
+}
+
 // Whoever answers for the container's system calls gets the listener with the container's state
 // (runtime-spec config-linux.md, "The Container Process State").
-Result<> HandOnListener(const ContainerState& state, const Given& given) {
-  if (!given.listener.valid()) return {};
-  ASSIGN_OR_RETURN(const UniqueFd listener, ReceiveDescriptor(given.listener.get()), "seccomp listener");
+Result<> HandOnListener(ContainerState& state, const StartedProcess& process, const UniqueFd& listener) {
+  RETURN_IF_ERROR(SetProcess(state, process));
   const Seccomp& seccomp = *state.spec.linux.seccomp;
   ASSIGN_OR_RETURN(const UniqueFd socket, ConnectUnix(seccomp.listener_path), "seccomp listener");
   const Json message = {{"ociVersion", "1.2.0"},
@@ -229,12 +235,6 @@ Result<> HandOnListener(const ContainerState& state, const Given& given) {
                         {"metadata", seccomp.listener_metadata},
                         {"state", StateJson(state, Status::kCreating)}};
   return SendDescriptor(socket.get(), message.dump(), listener.get());
-}
-
-Result<> SetProcess(ContainerState& state, const StartedProcess& process) {
-  state.pid = process.pid;
-  ASSIGN_OR_RETURN(state.start_time, ProcessStartTime(process.pid));
-  return {};
 }
 
 // At the gate: everything but the root is there.
@@ -279,11 +279,14 @@ Result<Created> CreateContainer(const Global& global, const CreateOptions& optio
                       .pid_join = given.pid_ns.get(),
                       .own_pid_ns = own_pid_ns.get(),
                       .given = given.numbers};
-  ASSIGN_OR_RETURN(created.process,
-                   LaunchAndWait(plan, fds, given.gate_write.get(),
-                                 [&](const StartedProcess& process) { return RunCreateHooks(state, given, process); }));
+  const Attendance attendance{
+      .gate = given.gate_write.get(),
+      .at_gate = [&](const StartedProcess& process) { return RunCreateHooks(state, given, process); },
+      .listener = given.listener.get(),
+      .hand_on = [&](const StartedProcess& process,
+                     const UniqueFd& listener) { return HandOnListener(state, process, listener); }};
+  ASSIGN_OR_RETURN(created.process, LaunchAndWait(plan, fds, attendance));
   RETURN_IF_ERROR(SetProcess(state, created.process));
-  RETURN_IF_ERROR(HandOnListener(state, given));
   RETURN_IF_ERROR(store.Save(directory.get(), state));
   RETURN_IF_ERROR(WritePidFile(options.pid_file, state.pid));
   given.console.theirs.Reset();
@@ -327,18 +330,25 @@ Result<> Start(const Global& global, const std::string& id) {
   }
   ASSIGN_OR_RETURN(const UniqueFd directory, store.OpenDirectory(id));
   RETURN_IF_ERROR(ReleaseProcess(directory.get(), state));
-  return RunHooks(state.spec.hooks.poststart, "poststart", StateJson(state, Status::kRunning).dump());
+  auto done = RunHooks(state.spec.hooks.poststart, "poststart", StateJson(state, Status::kRunning).dump());
+  if (done) return {};
+  if (const auto process = ProcessOf(state)) (void)process->Signal(SIGKILL);  // runtime.md, lifecycle: it is stopped
+  return done;
 }
 
 Result<int> Run(const Global& global, const RunOptions& options) {
   ASSIGN_OR_RETURN(const Created created, CreateContainer(global, options, options.detach));
+  UniqueFd signals;
+  if (!options.detach) {
+    ASSIGN_OR_RETURN(signals, HoldSignals());  // from here on they are the container's
+  }
   auto started = Start(global, options.id);
   if (!started) {
     (void)Delete(global, options.id, true);  // the failure of the start is the one to tell
     return std::move(started).error();
   }
   if (options.detach) return 0;
-  ASSIGN_OR_RETURN(const int code, Attend(created.process.pidfd, created.console.get()));
+  ASSIGN_OR_RETURN(const int code, Attend(created.process.pidfd, created.console.get(), signals.get()));
   if (!options.keep) RETURN_IF_ERROR(Delete(global, options.id, true));
   return code;
 }

@@ -169,13 +169,17 @@ Result<int> Exec(const Global& global, const ExecOptions& options) {
   }
   for (size_t i = 0; i < options.preserve_fds; ++i) given.push_back(static_cast<int>(3 + i));
   ASSIGN_OR_RETURN(const UniqueFd own_pid_ns, OpenAt(AT_FDCWD, "/proc/self/ns/pid", O_RDONLY));
+  UniqueFd signals;
+  if (!options.detach) {
+    ASSIGN_OR_RETURN(signals, HoldSignals());
+  }
   const LaunchFds fds{.standard = {0, 1, 2},
                       .cgroup = group.fd(),
                       .join = container->get(),
                       .pid_join = container->get(),
                       .own_pid_ns = own_pid_ns.get(),
                       .given = given};
-  ASSIGN_OR_RETURN(const StartedProcess started, LaunchAndWait(plan, fds, -1, {}), "exec");
+  ASSIGN_OR_RETURN(const StartedProcess started, LaunchAndWait(plan, fds, {}), "exec");
   RETURN_IF_ERROR(WritePidFile(options.pid_file, started.pid));
   console.theirs.Reset();
   if (options.detach) return 0;
@@ -183,7 +187,7 @@ Result<int> Exec(const Global& global, const ExecOptions& options) {
   if (console.ours.valid()) {
     ASSIGN_OR_RETURN(terminal, ReceiveDescriptor(console.ours.get()), "terminal");
   }
-  return Attend(started.pidfd, terminal.get());
+  return Attend(started.pidfd, terminal.get(), signals.get());
 }
 
 }  // namespace fermata::runtime::oci

@@ -25,15 +25,27 @@ Result<> FollowStage(StartedProcess& process, pid_t pid) {
   return {};
 }
 
-Result<> OpenGate(const StartedProcess& process, int gate, const AtGate& at_gate) {
-  if (at_gate) RETURN_IF_ERROR(at_gate(process));
-  return WriteAll(gate, "g");
+Result<> OpenGate(const StartedProcess& process, const Attendance& attendance) {
+  if (attendance.at_gate) RETURN_IF_ERROR(attendance.at_gate(process));
+  return WriteAll(attendance.gate, "g");
 }
 
-Result<> WaitUntilUp(const LaunchPlan& plan, int report, StartedProcess& process, int gate, const AtGate& at_gate) {
+Result<> HandOn(const StartedProcess& process, const Attendance& attendance) {
+  ASSIGN_OR_RETURN(const UniqueFd listener, ReceiveDescriptor(attendance.listener), "seccomp listener");
+  return attendance.hand_on(process, listener);
+}
+
+Result<> WaitUntilUp(const LaunchPlan& plan, int report, StartedProcess& process, const Attendance& attendance) {
+  pollfd ready[2] = {{report, POLLIN, 0}, {attendance.listener, POLLIN, 0}};
   for (;;) {
-    pollfd ready{report, POLLIN, 0};
-    if (::poll(&ready, 1, -1) < 0 && errno != EINTR) return Error::Errno("poll");
+    if (::poll(ready, 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      return Error::Errno("poll");
+    }
+    if ((ready[1].revents & POLLIN) != 0) {
+      RETURN_IF_ERROR(HandOn(process, attendance));
+      ready[1].fd = -1;
+    }
     ChildFailure message;
     switch (ReadReport(report, message)) {
       case Report::kNothing:
@@ -42,7 +54,7 @@ Result<> WaitUntilUp(const LaunchPlan& plan, int report, StartedProcess& process
         RETURN_IF_ERROR(FollowStage(process, message.error));
         break;
       case Report::kGate:
-        RETURN_IF_ERROR(OpenGate(process, gate, at_gate));
+        RETURN_IF_ERROR(OpenGate(process, attendance));
         break;
       case Report::kFailed:
         return StepError(StepsOf(plan), message);
@@ -70,10 +82,10 @@ std::vector<std::string> StepsOf(const LaunchPlan& plan) {
   return steps;
 }
 
-Result<StartedProcess> LaunchAndWait(const LaunchPlan& plan, const LaunchFds& fds, int gate, const AtGate& at_gate) {
+Result<StartedProcess> LaunchAndWait(const LaunchPlan& plan, const LaunchFds& fds, const Attendance& attendance) {
   ASSIGN_OR_RETURN(LaunchedProcess launched, Launch(plan.view(), fds));
   StartedProcess process{launched.pid, Pidfd(std::move(launched.pidfd))};
-  Result<> up = WaitUntilUp(plan, launched.report.get(), process, gate, at_gate);
+  Result<> up = WaitUntilUp(plan, launched.report.get(), process, attendance);
   if (up) return process;
   (void)process.pidfd.Signal(SIGKILL);  // most likely it has ended already
   (void)Reap(process.pidfd);

@@ -19,12 +19,17 @@ struct StartedProcess {
   Pidfd pidfd;
 };
 
-// Called with the process while it waits at a gate; then it goes on.
-using AtGate = std::function<Result<>(const StartedProcess&)>;
+// What is done for a process on its way; the descriptors stay the caller's.
+struct Attendance {
+  int gate = -1;                                                            // where the process waits for a byte
+  std::function<Result<>(const StartedProcess&)> at_gate;                   // before it gets that
+  int listener = -1;                                                        // socket that the seccomp listener comes by
+  std::function<Result<>(const StartedProcess&, const UniqueFd&)> hand_on;  // at once: it may wait for an answer now
+};
 
 // Launches and waits until the program runs or waits for its start. When it fails no process is left, and the error
 // says which step it was, in the words of runc where others read them.
-Result<StartedProcess> LaunchAndWait(const LaunchPlan& plan, const LaunchFds& fds, int gate, const AtGate& at_gate);
+Result<StartedProcess> LaunchAndWait(const LaunchPlan& plan, const LaunchFds& fds, const Attendance& attendance);
 
 // The error of a process that failed at a step of `steps` (Lines() of its plan, and what it executes).
 Error StepError(const std::vector<std::string>& steps, const ChildFailure& failure);

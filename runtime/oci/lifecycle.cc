@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <iostream>
 
 #include "cgroups/mount.h"
 #include "runtime/base/file.h"
@@ -65,6 +66,15 @@ Result<> DeleteUnfinished(StateStore& store, const std::string& id, const Error&
   return store.Remove(id);
 }
 
+// The container is gone; what fails here is a warning, and the others run all the same (runtime.md, "Lifecycle").
+void RunPoststop(const ContainerState& state) {
+  const std::string text = StateJson(state, Status::kStopped).dump();
+  for (const Hook& hook : state.spec.hooks.poststop) {
+    const auto done = RunHooks({hook}, "poststop", text);
+    if (!done) std::cerr << "fermata-oci: warning: " << done.error().message() << "\n";
+  }
+}
+
 }  // namespace
 
 Result<> Kill(const Global& global, const std::string& id, const std::string& signal, bool all) {
@@ -90,7 +100,8 @@ Result<> Delete(const Global& global, const std::string& id, bool force) {
     }
   }
   RETURN_IF_ERROR(RemoveRemains(store, *state));
-  return RunHooks(state->spec.hooks.poststop, "poststop", StateJson(*state, Status::kStopped).dump());
+  RunPoststop(*state);
+  return {};
 }
 
 Result<> Pause(const Global& global, const std::string& id) {

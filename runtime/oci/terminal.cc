@@ -61,7 +61,9 @@ void PassSignals(int signals, const Pidfd& process, int terminal) {
   (void)process.Signal(static_cast<int>(info.ssi_signo));  // one that has just ended needs none
 }
 
-Result<UniqueFd> AllSignals() {
+}  // namespace
+
+Result<UniqueFd> HoldSignals() {
   sigset_t signals;
   ::sigfillset(&signals);
   // What is raised by a fault of our own stays deadly.
@@ -71,8 +73,6 @@ Result<UniqueFd> AllSignals() {
   if (!fd.valid()) return Error::Errno("signalfd");
   return fd;
 }
-
-}  // namespace
 
 Result<UniqueFd> ConnectUnix(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -131,21 +131,20 @@ Result<> SendDescriptor(int socket, const std::string& text, int fd) {
   return WriteAll(socket, std::string_view(text).substr(static_cast<size_t>(count)));
 }
 
-Result<int> Attend(const Pidfd& process, int terminal) {
-  ASSIGN_OR_RETURN(const UniqueFd signals, AllSignals());
+Result<int> Attend(const Pidfd& process, int terminal, int signals) {
   std::optional<RawMode> raw;
   if (terminal >= 0) {
     raw.emplace();
     CopySize(terminal);
   }
-  std::array<pollfd, 4> wanted = {pollfd{process.get(), POLLIN, 0}, pollfd{signals.get(), POLLIN, 0},
+  std::array<pollfd, 4> wanted = {pollfd{process.get(), POLLIN, 0}, pollfd{signals, POLLIN, 0},
                                   pollfd{terminal, POLLIN, 0}, pollfd{terminal < 0 ? -1 : STDIN_FILENO, POLLIN, 0}};
   for (;;) {
     if (::poll(wanted.data(), wanted.size(), -1) < 0) {
       if (errno == EINTR) continue;
       return Error::Errno("poll");
     }
-    if ((wanted[1].revents & POLLIN) != 0) PassSignals(signals.get(), process, terminal);
+    if ((wanted[1].revents & POLLIN) != 0) PassSignals(signals, process, terminal);
     if (wanted[2].revents != 0 && !Copy(terminal, STDOUT_FILENO)) wanted[2].fd = -1;
     if (wanted[3].revents != 0 && !Copy(STDIN_FILENO, terminal)) wanted[3].fd = -1;
     // What it wrote before its end is read first: the other end closes with it.

@@ -17,8 +17,12 @@ Result<UniqueFd> ReceiveDescriptor(int socket);
 // `text` with a descriptor.
 Result<> SendDescriptor(int socket, const std::string& text, int fd);
 
-// Passes signals on to the process, and bytes between our standard streams and `terminal` (-1: it has ours), until it
-// has ended; gives its exit code, 128+n for signal n. Our terminal is in raw mode meanwhile. The process is our child.
-Result<int> Attend(const Pidfd& process, int terminal);
+// A signalfd of all signals, which from now on wait there; whoever is launched later has them unblocked.
+Result<UniqueFd> HoldSignals();
+
+// Passes those signals on to the process, and bytes between our standard streams and `terminal` (-1: it has ours),
+// until it has ended; gives its exit code, 128+n for signal n. Our terminal is in raw mode meanwhile. The process is
+// our child.
+Result<int> Attend(const Pidfd& process, int terminal, int signals);
 
 }  // namespace fermata::runtime::oci
