@@ -13,7 +13,7 @@
 #include "runtime/base/signal_name.h"
 #include "sandbox/container_steps.h"
 #include "sandbox/launch_spec.h"
-#include "sandbox/mount_propagation.h"
+#include "sandbox/mount_source.h"
 #include "sandbox/record_codec.h"
 #include "sandbox/seccomp_choice.h"
 
@@ -80,18 +80,25 @@ class Busy {
 
 }  // namespace
 
-Result<UniqueFd> OpenLog(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(AT_FDCWD, path.substr(0, slash)), "log ", path);
-  // Not blocking: a pipe planted under the name must not hang us; and it must be a regular file.
+Result<UniqueFd> OpenLog(const ContainerRecord& record) {
+  const std::string& path = record.log_path;
+  const std::string& below = record.spec.log_path;
+  const size_t slash = below.rfind('/');
+  const std::string parent = slash == std::string::npos ? "" : below.substr(0, slash);
+  ASSIGN_OR_RETURN(const UniqueFd top, MakeDirectories(AT_FDCWD, path.substr(0, path.size() - below.size())), "log ",
+                   path);
+  ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectoriesBeneath(top.get(), parent), "log ", path);
+  // Not blocking: a pipe planted under the name must not hang us.
   ASSIGN_OR_RETURN(UniqueFd file,
-                   OpenBeneath(directory.get(), path.substr(slash + 1),
+                   OpenBeneath(directory.get(), path.substr(path.rfind('/') + 1),
                                O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0640),
                    "log ", path);
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return Error::Errno("stat ", path);
-  if (!S_ISREG(status.st_mode))
-    return Error::Make(ErrorCode::kInvalidArgument, "log ", path, ": is not a regular file");
+  // With a second name it could be a file of somebody else.
+  if (!S_ISREG(status.st_mode) || status.st_nlink != 1) {
+    return Error::Make(ErrorCode::kInvalidArgument, "log ", path, ": is not a regular file with one name");
+  }
   return file;
 }
 
@@ -173,7 +180,7 @@ Result<ContainerRecord> ContainerManager::Describe(const SandboxRecord& sandbox,
   }
   RETURN_IF_ERROR(cgroups::RenderSettings(spec.resources));
   for (const ContainerMount& mount : spec.mounts) {
-    RETURN_IF_ERROR(CheckPropagation(mount.host_path, mount.propagation));
+    RETURN_IF_ERROR(CheckMountSource(mount, spec.security.privileged));
   }
   const NamespaceOptions& namespaces = spec.security.namespaces;
   if (namespaces.pid == NamespaceMode::kTarget) {
@@ -372,7 +379,7 @@ Result<> ContainerManager::ReopenLog(const ContainerId& id) {
   }
   if (container->log_path.empty()) return {};
   ASSIGN_OR_RETURN(auto monitor, GetMonitor(*engine_.live.Get(container->sandbox), container->sandbox));
-  ASSIGN_OR_RETURN(const UniqueFd file, OpenLog(container->log_path));
+  ASSIGN_OR_RETURN(const UniqueFd file, OpenLog(*container));
   return monitor->ReopenLog(id.str(), file.get());
 }
 

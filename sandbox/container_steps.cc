@@ -7,7 +7,7 @@
 #include "runtime/base/file.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/launch_spec.h"
-#include "sandbox/mount_propagation.h"
+#include "sandbox/mount_source.h"
 
 namespace fermata::sandbox {
 namespace {
@@ -28,7 +28,7 @@ Result<> EraseRecord(ContainerBuild& build) { return build.engine.store->Erase(b
 // What charts with an untyped hostPath rely on: a missing source is a directory to be made.
 Result<> MakeHostPaths(ContainerBuild& build) {
   for (const ContainerMount& mount : build.record.spec.mounts) {
-    RETURN_IF_ERROR(CheckPropagation(mount.host_path, mount.propagation));
+    RETURN_IF_ERROR(CheckMountSource(mount, build.record.spec.security.privileged));
     struct stat status {};
     if (::stat(mount.host_path.c_str(), &status) == 0) continue;
     if (errno != ENOENT) {
@@ -77,7 +77,7 @@ Result<> RemoveGroup(ContainerBuild& build) {
 
 Result<> OpenLogFile(ContainerBuild& build) {
   if (build.record.log_path.empty()) return {};
-  ASSIGN_OR_RETURN(build.log, OpenLog(build.record.log_path));
+  ASSIGN_OR_RETURN(build.log, OpenLog(build.record));
   return {};
 }
 

@@ -38,6 +38,18 @@ long OpenTree(int directory, const char* path, uint64_t flags) noexcept {
   return ::syscall(SYS_open_tree, directory, path, flags | OPEN_TREE_CLOEXEC);
 }
 
+// open_tree(2) cannot refuse magic links itself.
+long OpenTreeWithoutMagicLinks(int directory, const char* path, uint64_t flags) noexcept {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_MAGICLINKS;
+  const long source = ::syscall(SYS_openat2, directory, path, &how, sizeof how);
+  if (source < 0) return -1;
+  const long tree = OpenTree(static_cast<int>(source), "", flags | AT_EMPTY_PATH);
+  ::close(static_cast<int>(source));
+  return tree;
+}
+
 int SetAttributes(int fd, mount_attr attributes, bool recursive) noexcept {
   return static_cast<int>(::syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0),
                                     &attributes, sizeof attributes));
@@ -293,6 +305,7 @@ int RunMountStep(ChildState& state, const PlanStep& step) noexcept {
   const char* text2 = state.plan.Text(step.text2);
   switch (step.op) {
     case Op::kOpenTree:
+      if ((step.flags & kNoMagicLinks) != 0) return Keep(state, step.out, OpenTreeWithoutMagicLinks(fd, text, step.a));
       return Keep(state, step.out, OpenTree(fd, text, step.a));
     case Op::kSetAttributes:
       return SetAttributes(state, step);

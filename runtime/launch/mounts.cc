@@ -40,6 +40,7 @@ int16_t MountPlanner::OpenTree(const std::string& path, bool recursive, const st
   PlanStep& open = plan_.Add(Op::kOpenTree, label);
   open.text = plan_.Text(path);
   open.a = kOpenTreeClone | (recursive ? kAtRecursive : uint64_t{0});
+  if (place_.in_pod) open.flags = kNoMagicLinks;  // paths of a request, which a tenant may have arranged (M-09)
   open.out = tree;
   return tree;
 }

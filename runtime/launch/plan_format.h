@@ -85,6 +85,7 @@ enum StepFlag : uint16_t {
   kMissingOk = 1,     // ENOENT ends the step without an error
   kPermissionOk = 2,  // EACCES and EPERM too
   kRecursive = 4,
+  kNoMagicLinks = 8,  // kOpenTree does not follow /proc/PID/root and the like
 };
 
 // kTargetLikeSource: as the descriptor fd2 is.

@@ -103,6 +103,8 @@ class Daemon {
   // The command line of fermatad for these directories.
   [[nodiscard]] std::vector<std::string> CommandLine() const;
 
+  std::vector<std::string> environment;  // of the program, besides PATH
+
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::RuntimeService::Stub> runtime;
   std::unique_ptr<v1::ImageService::Stub> images;
