@@ -221,11 +221,14 @@ bool IsNullDevice(int fd) noexcept {
 }
 
 int MaskPath(ChildState& state, const PlanStep& step) noexcept {
-  const long target = OpenInRoot(Fd(state, step.fd), state.plan.Text(step.text), O_PATH);
+  const long target = OpenInRoot(Fd(state, step.fd), state.plan.Text(step.text), O_PATH | O_NOFOLLOW);
   if (target < 0) return -1;
   struct stat status {};
   int done = ::fstat(static_cast<int>(target), &status);
-  if (done == 0 && !S_ISDIR(status.st_mode)) {
+  if (done == 0 && S_ISLNK(status.st_mode)) {  // hiding what it leads to would hide nothing behind its other names
+    errno = ELOOP;
+    done = -1;
+  } else if (done == 0 && !S_ISDIR(status.st_mode)) {
     done = IsNullDevice(Fd(state, step.fd2)) ? CoverWithClone(Fd(state, step.fd2), static_cast<int>(target)) : -1;
   } else if (done == 0 && state.slots[step.out] >= 0) {
     done = CoverWithClone(state.slots[step.out], static_cast<int>(target));

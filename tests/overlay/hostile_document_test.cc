@@ -85,7 +85,7 @@ TEST(HostileDocument, I14NestingWithoutEndIsRefusedAtOnce) {
     EXPECT_FALSE(ParseManifest(text));
     EXPECT_FALSE(ParseIndex(text));
     EXPECT_FALSE(ParseImageConfig(text));
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(50));
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(200));
   }
 }
 
@@ -101,9 +101,9 @@ TEST(HostileDocument, R07NoTextIsRootThatDoesNotSaySo) {
   ASSERT_TRUE(WriteFileAtomic(etc->get(), "group", "root:x:0:\n1000:x:0:\n4294967296:x:0:\n"));
   int refused = 0;
   for (const std::string user : {"1000", "007", "4294967294", "4294967295", "4294967296", "18446744073709551616",
-                                  "-1",   "+5",  " 5",         "5 ",         "0x0",        "5abc",
-                                  "1e3",  "-0",  "+0",         "0 ",         " 0",         "0.0",
-                                  "\t0",  "0\n"}) {
+                                 "-1",   "+5",  " 5",         "5 ",         "0x0",        "5abc",
+                                 "1e3",  "-0",  "+0",         "0 ",         " 0",         "0.0",
+                                 "\t0",  "0\n"}) {
     for (const std::string& group : {std::string(), std::string(":1000"), std::string(":4294967296")}) {
       const auto found = LookupUser(directory.fd(), user + group);
       if (!found) {

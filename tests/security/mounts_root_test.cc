@@ -100,6 +100,16 @@ TEST_F(MountSecurity, M02AMaskedPathIsNeverCoveredByAFileOfTheImage) {
   }
 }
 
+TEST_F(MountSecurity, M02AMaskedPathThatIsALinkIsRefused) {
+  StartPause();
+  Arrange("/etc/secret", LinkTo("passwd"));
+  auto launch = Launch({"true"});
+  launch.spec.linux.masked_paths = {"/etc/secret"};
+  EXPECT_THAT(RunLaunch(launch), HasSubstr("error: mask /etc/secret: "));
+  launch.spec.linux.masked_paths = {"/etc/secret/below", "/etc/missing"};
+  EXPECT_THAT(RunLaunch(launch), HasSubstr("error: mask /etc/secret/below: "));
+}
+
 TEST_F(MountSecurity, M03M04TwelveShapesOfDevLeadNowhere) {
   StartPause();
   const auto inside = [this](const std::string& name, const std::string& target) {
