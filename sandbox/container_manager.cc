@@ -13,7 +13,7 @@
 #include "runtime/base/signal_name.h"
 #include "sandbox/container_steps.h"
 #include "sandbox/launch_spec.h"
-#include "sandbox/mount_propagation.h"
+#include "sandbox/mount_source.h"
 #include "sandbox/record_codec.h"
 #include "sandbox/seccomp_choice.h"
 
@@ -80,18 +80,37 @@ class Busy {
 
 }  // namespace
 
-Result<UniqueFd> OpenLog(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(AT_FDCWD, path.substr(0, slash)), "log ", path);
-  // Not blocking: a pipe planted under the name must not hang us; and it must be a regular file.
-  ASSIGN_OR_RETURN(UniqueFd file,
-                   OpenBeneath(directory.get(), path.substr(slash + 1),
-                               O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0640),
-                   "log ", path);
+namespace {
+
+// Something else stands where the log, or a directory of it, has to be: the fault of who named it.
+Error LogError(Error error, const std::string& path) {
+  const int why = error.saved_errno();
+  const bool in_the_way = why == ELOOP || why == ENOTDIR || why == EISDIR || why == ENXIO;
+  error = std::move(error).Wrap("log ", path);
+  return in_the_way ? std::move(error).WithCode(ErrorCode::kInvalidArgument) : error;
+}
+
+}  // namespace
+
+Result<UniqueFd> OpenLog(const ContainerRecord& record) {
+  const std::string& path = record.log_path;
+  const std::string& below = record.spec.log_path;
+  const size_t slash = below.rfind('/');
+  const std::string parent = slash == std::string::npos ? "" : below.substr(0, slash);
+  ASSIGN_OR_RETURN(const UniqueFd top, MakeDirectories(AT_FDCWD, path.substr(0, path.size() - below.size())), "log ",
+                   path);
+  auto directory = MakeDirectoriesBeneath(top.get(), parent);
+  if (!directory) return LogError(std::move(directory).error(), path);
+  // Not blocking: a pipe planted under the name must not hang us.
+  auto file = OpenBeneath(directory->get(), path.substr(path.rfind('/') + 1),
+                          O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0640);
+  if (!file) return LogError(std::move(file).error(), path);
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return Error::Errno("stat ", path);
-  if (!S_ISREG(status.st_mode))
-    return Error::Make(ErrorCode::kInvalidArgument, "log ", path, ": is not a regular file");
+  if (::fstat(file->get(), &status) != 0) return Error::Errno("stat ", path);
+  // With a second name it could be a file of somebody else.
+  if (!S_ISREG(status.st_mode) || status.st_nlink != 1) {
+    return Error::Make(ErrorCode::kInvalidArgument, "log ", path, ": is not a regular file with one name");
+  }
   return file;
 }
 
@@ -177,7 +196,7 @@ Result<ContainerRecord> ContainerManager::Describe(const SandboxRecord& sandbox,
   }
   RETURN_IF_ERROR(cgroups::RenderSettings(spec.resources));
   for (const ContainerMount& mount : spec.mounts) {
-    RETURN_IF_ERROR(CheckPropagation(*engine_.paths, mount.host_path, mount.propagation));
+    RETURN_IF_ERROR(CheckMountSource(*engine_.paths, mount, spec.security.privileged));
   }
   const NamespaceOptions& namespaces = spec.security.namespaces;
   if (namespaces.pid == NamespaceMode::kTarget) {
@@ -201,6 +220,7 @@ Result<runtime::LaunchPlan> ContainerManager::Plan(const SandboxRecord& sandbox,
   launch.join_namespaces = kPodNamespaces;
   launch.pid = PlanPid(PidMode(sandbox, record.spec));
   launch.user = UserMappingsOf(sandbox.spec.namespaces);
+  launch.refuse_proc = !record.spec.security.privileged;
   launch.make_sources = !engine_.config.reject_missing_host_path;
   launch.host_network = sandbox.spec.namespaces.network == NamespaceMode::kNode;
   launch.pod_shm = sandbox.spec.namespaces.ipc != NamespaceMode::kNode;
@@ -380,7 +400,7 @@ Result<> ContainerManager::ReopenLog(const ContainerId& id) {
   }
   if (container->log_path.empty()) return {};
   ASSIGN_OR_RETURN(auto monitor, GetMonitor(*engine_.live.Get(container->sandbox), container->sandbox));
-  ASSIGN_OR_RETURN(const UniqueFd file, OpenLog(container->log_path));
+  ASSIGN_OR_RETURN(const UniqueFd file, OpenLog(*container));
   return monitor->ReopenLog(id.str(), file.get());
 }
 

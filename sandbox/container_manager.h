@@ -53,8 +53,9 @@ class ContainerManager {
   Engine& engine_;
 };
 
-// The log file of a container, opened below its directory without following links, made if missing.
-Result<UniqueFd> OpenLog(const std::string& path);
+// The log file of a container, opened below the pod's log directory without following links, made if missing.
+// kInvalidArgument when something else stands in its place.
+Result<UniqueFd> OpenLog(const ContainerRecord& record);
 
 // The monitor of a sandbox; kFailedPrecondition when it does not run.
 Result<std::shared_ptr<runtime::MonitorClient>> GetMonitor(LiveSandbox& live, const SandboxId& id);

@@ -7,7 +7,7 @@
 #include "runtime/base/file.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/launch_spec.h"
-#include "sandbox/mount_propagation.h"
+#include "sandbox/mount_source.h"
 
 namespace fermata::sandbox {
 namespace {
@@ -46,7 +46,7 @@ Result<> EraseRecord(ContainerBuild& build) { return build.engine.store->Erase(b
 // Sources are not touched here: they may hang, and the container's own process opens, or makes, them.
 Result<> CheckMounts(ContainerBuild& build) {
   for (const ContainerMount& mount : build.record.spec.mounts) {
-    RETURN_IF_ERROR(CheckPropagation(*build.engine.paths, mount.host_path, mount.propagation));
+    RETURN_IF_ERROR(CheckMountSource(*build.engine.paths, mount, build.record.spec.security.privileged));
   }
   return {};
 }
@@ -86,7 +86,7 @@ Result<> RemoveGroup(ContainerBuild& build) {
 
 Result<> OpenLogFile(ContainerBuild& build) {
   if (build.record.log_path.empty()) return {};
-  ASSIGN_OR_RETURN(build.log, OpenLog(build.record.log_path));
+  ASSIGN_OR_RETURN(build.log, OpenLog(build.record));
   return {};
 }
 

@@ -222,6 +222,8 @@ Result<Spec> BuildLaunchSpec(const LaunchSpecInput& input) {
   spec.process.capabilities = CapabilitySets(container.security);
   spec.process.no_new_privileges = container.security.no_new_privileges && !container.security.privileged;
   spec.process.oom_score_adj = container.oom_score_adj;
+  // A handler in core_pattern would run on the host with what the tenant dumps (S-09).
+  spec.process.rlimits = {{"RLIMIT_CORE", 0, 0}};
   AddSystemMounts(input, spec);
   AddPodFiles(input, spec);
   AddRequestedMounts(container, spec);

@@ -10,7 +10,8 @@
 
 namespace fermata::cri::cli {
 
-// Control bytes but tab as \xNN; for names and other words, not for a container's own output.
+// Control codes but tab, bytes that are no UTF-8, and marks that turn the direction of writing as \xNN; for names and
+// other words, not for a container's own output.
 std::string Printable(std::string_view text);
 
 // Columns as wide as their longest cell, two spaces between.

@@ -145,7 +145,7 @@ void RemovePods(const Client& client, const fv1::ApplyResponse& applied) {
     request.set_pod(pod.id());
     request.set_force(true);
     if (auto removed = ToResult(client.pods->Remove(&context, request, &response)); !removed) {
-      std::cerr << "fermata: remove " << Printable(pod.name()) << ": " << removed.error().message() << "\n";
+      std::cerr << "fermata: remove " << Printable(pod.name()) << ": " << Printable(removed.error().message()) << "\n";
     }
   }
 }

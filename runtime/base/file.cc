@@ -25,20 +25,39 @@ Result<UniqueFd> OpenAt2(int directory, const std::string& path, int flags, mode
   return Error::Errno("open ", path);
 }
 
-Result<UniqueFd> OpenOrMakeDirectory(int directory, const std::string& name, mode_t mode) {
+Result<UniqueFd> OpenOrMakeDirectory(int directory, const std::string& name, mode_t mode, int flags) {
   if (::mkdirat(directory, name.c_str(), mode) != 0 && errno != EEXIST) return Error::Errno("mkdir ", name);
-  return OpenAt(directory, name, O_RDONLY | O_DIRECTORY);
+  return OpenAt(directory, name, O_RDONLY | O_DIRECTORY | flags);
+}
+
+Result<UniqueFd> MakeEach(UniqueFd current, const std::string& path, mode_t mode, int flags) {
+  for (size_t begin = 0; begin < path.size();) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    if (const std::string name = path.substr(begin, end - begin); !name.empty()) {
+      auto next = OpenOrMakeDirectory(current.get(), name, mode, flags);
+      if (!next) return std::move(next).error().Wrap("make directories ", path);
+      current = std::move(next).value();
+    }
+    begin = end + 1;
+  }
+  return current;
+}
+
+// Another mount of the same file system has the same device number, so it is the mount that counts.
+Result<uint64_t> MountOf(int fd) {
+  struct statx status {};
+  if (::statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &status) != 0) return Error::Errno("statx");
+  return status.stx_mnt_id;
 }
 
 // Removes what is in `name` below `top` except directories, which move up into `top` under new names
 // (`serial` counts them). Depth costs neither stack nor descriptors: a tenant may have made 10,000 levels.
 Result<> FlattenInto(int top, const std::string& name, uint64_t& serial) {
   ASSIGN_OR_RETURN(const UniqueFd child, OpenAt(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  struct stat top_status {};
-  struct stat status {};
-  if (::fstat(top, &top_status) != 0 || ::fstat(child.get(), &status) != 0) return Error::Errno("stat ", name);
-  if (status.st_dev != top_status.st_dev) {
-    return Error::Make(ErrorCode::kFailedPrecondition, "remove ", name, ": is on another file system");
+  ASSIGN_OR_RETURN(const uint64_t top_mount, MountOf(top));
+  ASSIGN_OR_RETURN(const uint64_t mount, MountOf(child.get()), name);
+  if (mount != top_mount) {
+    return Error::Make(ErrorCode::kFailedPrecondition, "remove ", name, ": is another mount");
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> entries, ListDirectory(child.get()));
   for (const std::string& entry : entries) {
@@ -86,23 +105,15 @@ Result<UniqueFd> OpenBeneath(int directory, const std::string& path, int flags, 
 }
 
 Result<UniqueFd> MakeDirectories(int directory, const std::string& path, mode_t mode) {
-  UniqueFd current;
-  size_t begin = 0;
-  if (!path.empty() && path.front() == '/') {
-    ASSIGN_OR_RETURN(current, OpenAt(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY));
-  } else {
-    ASSIGN_OR_RETURN(current, OpenAt(directory, ".", O_RDONLY | O_DIRECTORY));
-  }
-  while (begin < path.size()) {
-    const size_t end = std::min(path.find('/', begin), path.size());
-    if (const std::string name = path.substr(begin, end - begin); !name.empty()) {
-      auto next = OpenOrMakeDirectory(current.get(), name, mode);
-      if (!next) return std::move(next).error().Wrap("make directories ", path);
-      current = std::move(next).value();
-    }
-    begin = end + 1;
-  }
-  return current;
+  const bool absolute = !path.empty() && path.front() == '/';
+  ASSIGN_OR_RETURN(UniqueFd start, absolute ? OpenAt(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY)
+                                            : OpenAt(directory, ".", O_RDONLY | O_DIRECTORY));
+  return MakeEach(std::move(start), path, mode, 0);
+}
+
+Result<UniqueFd> MakeDirectoriesBeneath(int directory, const std::string& path, mode_t mode) {
+  ASSIGN_OR_RETURN(UniqueFd start, OpenAt(directory, ".", O_RDONLY | O_DIRECTORY));
+  return MakeEach(std::move(start), path, mode, O_NOFOLLOW);
 }
 
 Result<std::string> ReadAll(int fd, size_t limit_bytes) {
@@ -180,6 +191,7 @@ Result<> RemoveTree(int directory, const std::string& name) {
   if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return Error::Errno("unlink ", name);
   if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+  if (errno == EBUSY) return Error::Errno("remove ", name, ": is a mount point");
   ASSIGN_OR_RETURN(const UniqueFd top, OpenAt(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   RETURN_IF_ERROR(RemoveContents(top.get()), "remove ", name);
   if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) return Error::Errno("rmdir ", name);

@@ -28,6 +28,8 @@ Result<UniqueFd> OpenBeneath(int directory, const std::string& path, int flags, 
 
 // Opens a directory below `directory`, making what is missing (mode 0755 or as given).
 Result<UniqueFd> MakeDirectories(int directory, const std::string& path, mode_t mode = 0755);
+// The same for a path without "..", following no link.
+Result<UniqueFd> MakeDirectoriesBeneath(int directory, const std::string& path, mode_t mode = 0755);
 
 // The whole file; kResourceExhausted when it is longer than `limit_bytes`.
 Result<std::string> ReadAll(int fd, size_t limit_bytes = size_t{16} << 20);

@@ -1,8 +1,10 @@
 // Mount steps of the child. The rules at the top of child_script.h apply to the whole file.
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -169,17 +171,51 @@ long OpenTarget(int root, const char* path, uint64_t kind) noexcept {
   return -1;
 }
 
-// A path of the host; directories are made where nothing is.
-long OpenOrMakeTree(const char* path, uint64_t flags) noexcept {
-  const long there = OpenTree(AT_FDCWD, path, flags);
-  if (there >= 0 || errno != ENOENT) return there;
+// Other parts of a procfs than the whole show processes by their numbers, and through them the host.
+bool IsPartOfProc(int fd) noexcept {
+  constexpr ino_t kProcRoot = 1;
+  struct statfs system {};
+  struct stat status {};
+  if (::fstatfs(fd, &system) != 0 || ::fstat(fd, &status) != 0) return true;
+  return system.f_type == PROC_SUPER_MAGIC && status.st_ino != kProcRoot;
+}
+
+// A path of the host that whoever wrote the request, or lives in a volume, has arranged: open_tree(2) itself can refuse
+// nothing on the way.
+long OpenSource(const char* path, const PlanStep& step) noexcept {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = (step.flags & kNoMagicLinks) != 0 ? RESOLVE_NO_MAGICLINKS : 0;
+  const long source = ::syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+  if (source < 0) return -1;
+  long tree = -1;
+  if ((step.flags & kNotProc) != 0 && IsPartOfProc(static_cast<int>(source))) {
+    errno = EACCES;
+  } else {
+    tree = OpenTree(static_cast<int>(source), "", step.a | AT_EMPTY_PATH);
+  }
+  const int error = errno;
+  ::close(static_cast<int>(source));
+  errno = error;
+  return tree;
+}
+
+// Directories 0755.
+int MakeSource(const char* path) noexcept {
   const int root = ::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root < 0) return -1;
   const long made = OpenTarget(root, path, kTargetDirectory);
   ::close(root);
   if (made < 0) return -1;
-  ::close(static_cast<int>(made));
-  return OpenTree(AT_FDCWD, path, flags);
+  return ::close(static_cast<int>(made));
+}
+
+long OpenStepTree(const ChildState& state, const PlanStep& step) noexcept {
+  const char* path = state.plan.Text(step.text);
+  if ((step.flags & (kMakeMissing | kNoMagicLinks | kNotProc)) == 0) return OpenTree(Fd(state, step.fd), path, step.a);
+  const long tree = OpenSource(path, step);
+  if (tree >= 0 || errno != ENOENT || (step.flags & kMakeMissing) == 0) return tree;
+  return MakeSource(path) == 0 ? OpenSource(path, step) : -1;
 }
 
 uint64_t KindOf(const ChildState& state, const PlanStep& step) noexcept {
@@ -212,13 +248,25 @@ int CoverWithClone(int source, int target) noexcept {
   return moved;
 }
 
+// An image whose /dev is a link to its own root would offer a file of its choice instead (CVE-2025-31133).
+bool IsNullDevice(int fd) noexcept {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return false;
+  if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) return true;
+  errno = ENODEV;
+  return false;
+}
+
 int MaskPath(ChildState& state, const PlanStep& step) noexcept {
-  const long target = OpenInRoot(Fd(state, step.fd), state.plan.Text(step.text), O_PATH);
+  const long target = OpenInRoot(Fd(state, step.fd), state.plan.Text(step.text), O_PATH | O_NOFOLLOW);
   if (target < 0) return -1;
   struct stat status {};
   int done = ::fstat(static_cast<int>(target), &status);
-  if (done == 0 && !S_ISDIR(status.st_mode)) {
-    done = CoverWithClone(Fd(state, step.fd2), static_cast<int>(target));
+  if (done == 0 && S_ISLNK(status.st_mode)) {  // hiding what it leads to would hide nothing behind its other names
+    errno = ELOOP;
+    done = -1;
+  } else if (done == 0 && !S_ISDIR(status.st_mode)) {
+    done = IsNullDevice(Fd(state, step.fd2)) ? CoverWithClone(Fd(state, step.fd2), static_cast<int>(target)) : -1;
   } else if (done == 0 && state.slots[step.out] >= 0) {
     done = CoverWithClone(state.slots[step.out], static_cast<int>(target));
   } else if (done == 0) {  // the first one: later ones are clones of it, once it is attached
@@ -306,8 +354,7 @@ int RunMountStep(ChildState& state, const PlanStep& step) noexcept {
   const char* text2 = state.plan.Text(step.text2);
   switch (step.op) {
     case Op::kOpenTree:
-      if ((step.flags & kMakeMissing) != 0) return Keep(state, step.out, OpenOrMakeTree(text, step.a));
-      return Keep(state, step.out, OpenTree(fd, text, step.a));
+      return Keep(state, step.out, OpenStepTree(state, step));
     case Op::kSetAttributes:
       return SetAttributes(state, step);
     case Op::kFsOpen:

@@ -34,6 +34,7 @@ Result<LaunchPlan> PlanContainer(const ContainerLaunch& launch) {
                          .pod_shm = launch.pod_shm,
                          .pod_proc = launch.two_stages,
                          .make_sources = launch.make_sources,
+                         .refuse_proc = launch.refuse_proc,
                          .user_ns = launch.user ? plan.PodUserNamespace() : kNoSlot,
                          .host_network = (launch.join_namespaces & CLONE_NEWNET) == 0 || launch.host_network,
                          .host_ipc = !launch.pod_shm};

@@ -41,6 +41,7 @@ struct ContainerLaunch {
   PidNamespace pid = PidNamespace::kJoin;
   bool pod_shm = true;               // /dev/shm is the pod's; else the host's
   bool host_network = false;         // the pod's network is the host's: with a user namespace no sysfs can be mounted
+  bool refuse_proc = false;          // sources of bind mounts may not be parts of a procfs
   bool make_sources = false;         // sources of bind mounts that are missing are made, as directories
   std::optional<UserMappings> user;  // the pod's user namespace
   // The PID namespace holds or may hold a process with CAP_SYS_PTRACE: enter it without the host's rights.

@@ -40,6 +40,7 @@ int16_t MountPlanner::OpenTree(const std::string& path, bool recursive, const st
   PlanStep& open = plan_.Add(Op::kOpenTree, label);
   open.text = plan_.Text(path);
   open.a = kOpenTreeClone | (recursive ? kAtRecursive : uint64_t{0});
+  if (place_.in_pod) open.flags = kNoMagicLinks;  // paths of a request, which a tenant may have arranged (M-09)
   open.out = tree;
   return tree;
 }
@@ -100,6 +101,7 @@ Result<> MountPlanner::OpenBind(const Mount& mount, size_t index) {
   const int16_t source = sources_[index] =
       OpenTree(mount.source, options.recursive_bind, "open " + mount.source + " for " + mount.destination);
   if (place_.make_sources) plan_.Last().flags |= kMakeMissing;
+  if (place_.refuse_proc) plan_.Last().flags |= kNotProc;
   RETURN_IF_ERROR(MapIds(mount, options, source));
   // The clone of a shared tree is its peer already; anything else is cut off or made to follow only.
   if (options.propagation != MS_SHARED) {

@@ -32,6 +32,7 @@ struct MountPlace {
   bool proc_of_pid_slot = false;  // proc is to be of the PID namespace in kPidSlot, which we enter later (Linux 6.17)
   bool pod_proc = false;          // proc is the template's: we are not in the PID namespace yet
   bool make_sources = false;      // a bind mount's source that is missing is made, as a directory
+  bool refuse_proc = false;       // a bind mount's source on procfs is refused, but for the whole of it
   int16_t user_ns = kNoSlot;      // of the container, which then can neither make devices nor ...
   bool host_network = false;      // ... mount sysfs, for the host's network
   bool host_ipc = false;          // ... or mqueue

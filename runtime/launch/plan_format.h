@@ -87,7 +87,10 @@ enum StepFlag : uint16_t {
   kMissingOk = 1,     // ENOENT ends the step without an error
   kPermissionOk = 2,  // EACCES and EPERM too
   kRecursive = 4,
-  kMakeMissing = 8,  // kOpenTree: a directory is made where nothing is
+  // Of kOpenTree with a path of the host:
+  kMakeMissing = 8,    // a directory is made where nothing is
+  kNoMagicLinks = 16,  // nothing behind /proc/PID/root and the like
+  kNotProc = 32,       // nothing below a procfs
 };
 
 // kTargetLikeSource: as the descriptor fd2 is.

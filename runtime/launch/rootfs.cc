@@ -24,6 +24,13 @@ MountOptions LowerOptions(const std::vector<std::string>& names, bool append_lay
   return options;
 }
 
+// overlayfs takes a backslash in these two for the escape of what follows.
+std::string Escaped(const std::string& path) {
+  std::string text;
+  for (const char c : path) text.append(c == '\\' ? "\\\\" : std::string(1, c));
+  return text;
+}
+
 std::string OverlayLabel(const OverlayRootfs& overlay) {
   return "mount overlay of " + std::to_string(overlay.lower.size()) + " layers";
 }
@@ -31,8 +38,8 @@ std::string OverlayLabel(const OverlayRootfs& overlay) {
 }  // namespace
 
 void MountPlanner::ConfigureOverlay(MountOptions options, const std::string& label) {
-  options.data.emplace_back("upperdir", place_.overlay->upper);
-  options.data.emplace_back("workdir", place_.overlay->work);
+  options.data.emplace_back("upperdir", Escaped(place_.overlay->upper));
+  options.data.emplace_back("workdir", Escaped(place_.overlay->work));
   options.data.emplace_back("volatile", "");
   root_ = NewFilesystem("overlay", "overlay", options, label);
   plan_.Add(Op::kChangeDirectoryHost, "chdir /").text = plan_.Text("/");

@@ -1,5 +1,6 @@
 #include "runtime/launch/seccomp.h"
 
+#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -162,6 +164,33 @@ Result<std::vector<sock_filter>> Export(scmp_filter_ctx context) {
   return instructions;
 }
 
+#if defined(__x86_64__)
+constexpr uint32_t kNativeArch = AUDIT_ARCH_X86_64;
+#else
+constexpr uint32_t kNativeArch = AUDIT_ARCH_AARCH64;
+#endif
+constexpr uint32_t kX32Bit = 0x40000000;  // of call numbers that share AUDIT_ARCH_X86_64
+
+// A call that is newer than all that the profile names does not exist: libraries try a new call first, and fall back
+// on ENOSYS only. For the machine's own ABI, and profiles that refuse by an errno.
+void PrependNewCalls(const Seccomp& profile, std::vector<sock_filter>& program) {
+  if (profile.default_action != "SCMP_ACT_ERRNO") return;
+  int newest = -1;
+  for (const SeccompRule& rule : profile.rules) {
+    for (const std::string& name : rule.names) newest = std::max(newest, seccomp_syscall_resolve_name(name.c_str()));
+  }
+  if (newest < 0) return;
+  const sock_filter head[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kNativeArch, 0, 4),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, static_cast<uint32_t>(newest), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+  };
+  program.insert(program.begin(), std::begin(head), std::end(head));
+}
+
 // Two profiles with the same key compile to the same filter. Every word has its length in front, for
 // they are foreign and may hold what would separate them.
 class Key {
@@ -215,6 +244,7 @@ Result<std::vector<sock_filter>> ListSeccomp(const Seccomp& profile) {
 Result<SeccompFilter> CompileSeccomp(const Seccomp& profile) {
   ASSIGN_OR_RETURN(const std::vector<sock_filter> listed, ListSeccomp(profile));
   SeccompProgram program{CompactFilter(listed)};
+  PrependNewCalls(profile, program.instructions);
   ASSIGN_OR_RETURN(program.flags, FlagsOf(profile.flags));
   ASSIGN_OR_RETURN(program.notifies, Notifies(profile));
   if (!program.notifies && (program.flags & kWaitKillable) != 0) {

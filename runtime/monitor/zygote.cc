@@ -1,5 +1,6 @@
 #include "runtime/monitor/zygote.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -23,6 +24,9 @@ void Answer(int connection, MessageWriter reply, std::span<const int> fds = {}) 
 Result<std::optional<MonitorFds>> Zygote::Serve() {
   ::prctl(PR_SET_DUMPABLE, 0);
   ::prctl(PR_SET_NAME, "fermata-zygote");
+  for (const UniqueFd* given : {&connection_, &program_}) {
+    if (::fcntl(given->get(), F_SETFD, FD_CLOEXEC) != 0) return Error::Errno("fcntl");
+  }
   ASSIGN_OR_RETURN(buffer_, PageBuffer::Map(kMaxMessageBytes));
   for (;;) {
     ASSIGN_OR_RETURN(ReceivedMessage received, ReceiveMessage(connection_.get(), buffer_.span()));

@@ -109,7 +109,8 @@ std::vector<std::string> Daemon::CommandLine() const {
 }
 
 ::testing::AssertionResult Daemon::Start() {
-  program_ = std::make_unique<Program>(base_, CommandLine(), ProgramOptions{.name = "fermatad"});
+  program_ =
+      std::make_unique<Program>(base_, CommandLine(), ProgramOptions{.environment = environment, .name = "fermatad"});
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(16 << 20);  // as kubelet's client
   arguments.SetMaxSendMessageSize(-1);

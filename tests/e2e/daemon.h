@@ -94,13 +94,16 @@ class Daemon {
   [[nodiscard]] std::string operator/(const std::string& name) const { return base_ + "/" + name; }
   [[nodiscard]] const std::string& base() const { return base_; }
   [[nodiscard]] std::string socket() const { return base_ + "/fermata.sock"; }
-  [[nodiscard]] std::string data_dir() const { return base_ + "/data"; }
+  [[nodiscard]] std::string data_dir() const { return base_ + "/" + data_name; }
   [[nodiscard]] std::string run_dir() const { return base_ + "/run"; }
   [[nodiscard]] std::string cgroup_root() const;  // absolute
   [[nodiscard]] pid_t pid() const { return program_ == nullptr ? 0 : program_->pid(); }
   [[nodiscard]] std::string Log() const;
   // The command line of fermatad for these directories.
   [[nodiscard]] std::vector<std::string> CommandLine() const;
+
+  std::vector<std::string> environment;  // of the program, besides PATH
+  std::string data_name = "data";
 
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::RuntimeService::Stub> runtime;

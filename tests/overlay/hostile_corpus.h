@@ -13,77 +13,21 @@
 #include <vector>
 
 #include "overlay/layer_path.h"
+#include "tests/fixtures/canary.h"
 #include "tests/overlay/image_builder.h"
 #include "tests/overlay/temp_dir.h"
 
 namespace fermata::overlay::testing {
 
-// What is at each path of a tree: "file:<content>", "link:<target>", "directory", "fifo", "whiteout", "other".
-using Tree = std::map<std::string, std::string>;
+using ::fermata::testing::Canary;
+using ::fermata::testing::Tree;
+using ::fermata::testing::TreeOf;
 
 struct HostileCase {
   std::string name;
   std::vector<TarEntry> entries;
   bool refused = false;
   Tree tree = {};  // of the layer, when it is not refused
-};
-
-inline Tree TreeOf(const std::string& top) {
-  namespace fs = std::filesystem;
-  Tree tree;
-  for (auto entry = fs::recursive_directory_iterator(top); entry != fs::recursive_directory_iterator(); ++entry) {
-    const std::string path = entry->path();
-    struct stat status {};
-    EXPECT_EQ(::lstat(path.c_str(), &status), 0) << path;
-    std::string& what = tree[fs::path(path).lexically_relative(top)];
-    what = "other";
-    if (S_ISDIR(status.st_mode)) what = "directory";
-    if (S_ISLNK(status.st_mode)) what = "link:" + fs::read_symlink(path).string();
-    if (S_ISREG(status.st_mode)) what = "file:" + *ReadFileAt(AT_FDCWD, path);
-    if (S_ISFIFO(status.st_mode)) what = "fifo";
-    if (S_ISCHR(status.st_mode) && status.st_rdev == 0) what = "whiteout";
-  }
-  return tree;
-}
-
-// Files that nobody may touch, and a text of all that could change about them.
-class Canary {
- public:
-  explicit Canary(std::string directory) : directory_(std::move(directory)) {
-    EXPECT_TRUE(MakeDirectories(AT_FDCWD, directory_ + "/sub", 0751));
-    for (const char* name : {"/outside", "/sub/inner"}) {
-      const auto file = OpenAt(AT_FDCWD, directory_ + name, O_WRONLY | O_CREAT, 0640);
-      EXPECT_TRUE(file && WriteAll(file->get(), "canary"));
-      (void)::fsetxattr(file->get(), "user.canary", "1", 1, 0);  // where the file system has attributes
-    }
-    EXPECT_EQ(::symlink("outside", (directory_ + "/link").c_str()), 0);
-    before_ = Describe();
-  }
-  [[nodiscard]] const std::string& directory() const { return directory_; }
-  void ExpectUnchanged() const { EXPECT_EQ(Describe(), before_); }
-
- private:
-  [[nodiscard]] std::string Describe() const {
-    std::string text;
-    for (const auto& [path, what] : TreeOf(directory_)) {
-      struct stat status {};
-      EXPECT_EQ(::lstat((directory_ + "/" + path).c_str(), &status), 0);
-      text += path + " " + what;
-      for (const uint64_t number :
-           {uint64_t{status.st_mode}, uint64_t{status.st_uid}, uint64_t{status.st_gid}, uint64_t{status.st_ino},
-            uint64_t{status.st_nlink}, static_cast<uint64_t>(status.st_mtim.tv_sec),
-            static_cast<uint64_t>(status.st_mtim.tv_nsec), static_cast<uint64_t>(status.st_ctim.tv_nsec)}) {
-        text += " " + std::to_string(number);
-      }
-      char attribute[8] = {};
-      (void)::lgetxattr((directory_ + "/" + path).c_str(), "user.canary", attribute, sizeof attribute - 1);
-      text.append(" ").append(attribute).append("\n");
-    }
-    return text;
-  }
-
-  std::string directory_;
-  std::string before_;
 };
 
 namespace corpus_internal {
