@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "runtime/base/send_descriptor.h"
 #include "runtime/launch/child_script.h"
 
 namespace fermata::runtime {
@@ -133,20 +134,8 @@ int Preserve(ChildState& state, const PlanStep& step) noexcept {
 }  // namespace
 
 int SendDescriptor(int socket, int fd) noexcept {
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  return ::syscall(SYS_sendmsg, socket, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
+  const char byte = 0;
+  return SendWithDescriptor(socket, &byte, 1, fd) == 1 ? 0 : -1;
 }
 
 int RunLaunchStep(ChildState& state, const PlanStep& step) noexcept {

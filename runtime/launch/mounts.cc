@@ -7,12 +7,6 @@
 namespace fermata::runtime {
 namespace {
 
-bool IsBind(const Mount& mount) {
-  return mount.type == "bind" || std::any_of(mount.options.begin(), mount.options.end(), [](const std::string& option) {
-           return option == "bind" || option == "rbind";
-         });
-}
-
 // A read-only view of the host's, where the container may not mount its own.
 MountOptions HostTreeOptions() {
   MountOptions options;
@@ -25,6 +19,12 @@ bool HasMountOn(const Spec& spec, std::string_view destination) {
 }
 
 }  // namespace
+
+bool IsBind(const Mount& mount) {
+  return mount.type == "bind" || std::any_of(mount.options.begin(), mount.options.end(), [](const std::string& option) {
+           return option == "bind" || option == "rbind";
+         });
+}
 
 std::string IdMapText(const IdMappings& mappings) {
   std::string text;

@@ -87,6 +87,9 @@ class MountPlanner {
   std::map<std::string, int16_t> devices_;  // path of the device -> slot of its opened node
 };
 
+// A bind mount, by its type or its options.
+bool IsBind(const Mount& mount);
+
 // Maps as /proc/PID/uid_map takes them.
 std::string IdMapText(const IdMappings& mappings);
 

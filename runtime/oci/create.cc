@@ -20,6 +20,7 @@
 #include "runtime/base/memfd.h"
 #include "runtime/launch/bundle_plan.h"
 #include "runtime/launch/launcher.h"
+#include "runtime/launch/mounts.h"
 #include "runtime/oci/commands.h"
 #include "runtime/oci/hooks.h"
 #include "runtime/oci/launch.h"
@@ -49,12 +50,6 @@ Result<std::string> Absolute(const std::string& path) {
   std::array<char, PATH_MAX> resolved{};
   if (::realpath(path.c_str(), resolved.data()) == nullptr) return Error::Errno("bundle ", path);
   return std::string(resolved.data());
-}
-
-bool IsBind(const Mount& mount) {
-  return mount.type == "bind" || std::ranges::any_of(mount.options, [](const std::string& option) {
-           return option == "bind" || option == "rbind";
-         });
 }
 
 // The specification of a bundle, with absolute paths.

@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "runtime/base/file.h"
+#include "runtime/base/send_descriptor.h"
 #include "runtime/base/spawn.h"
 
 namespace fermata::runtime::oci {
@@ -114,19 +115,7 @@ Result<UniqueFd> ReceiveDescriptor(int socket) {
 }
 
 Result<> SendDescriptor(int socket, const std::string& text, int fd) {
-  iovec part{const_cast<char*>(text.data()), text.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  const ssize_t count = ::sendmsg(socket, &message, MSG_NOSIGNAL);
+  const ssize_t count = SendWithDescriptor(socket, text.data(), text.size(), fd);
   if (count < 0) return Error::Errno("sendmsg");
   return WriteAll(socket, std::string_view(text).substr(static_cast<size_t>(count)));
 }

@@ -21,6 +21,11 @@ class PlanWalk {
     Texts(header.arguments, header.argument_count);
     Texts(header.environment, header.environment_count);
     Text(header.exec_label);
+    for (const PlanUserNamespace& entry : plan_.user_namespaces()) {
+      Inside(reinterpret_cast<const char*>(&entry), sizeof entry);
+      Text(entry.uid_map);
+      Text(entry.gid_map);
+    }
   }
 
  private:
@@ -53,6 +58,11 @@ class PlanWalk {
         return Array(step, sizeof(uint64_t));
       case Op::kScheduler:
         return Inside(plan_.Bytes(step.text), sizeof(SchedulerAttributes));
+      case Op::kMemoryPolicy:
+        if (step.b != 0) Inside(plan_.Bytes(step.text), step.b * sizeof(uint64_t));
+        return;
+      case Op::kHook:
+        return Texts(step.text, static_cast<uint32_t>(1 + step.a + step.b));
       default:
         return Text(step.text);
     }

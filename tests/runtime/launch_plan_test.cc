@@ -146,7 +146,7 @@ TEST(LaunchPlanTest, MountOptionsAreTakenApart) {
 
 // The access time is one field with several values, of which 0 is one (mount_setattr(2)).
 TEST(LaunchPlanTest, EveryAttributeHasARecursiveForm) {
-  const auto parsed = [](std::vector<std::string> options) {
+  const auto parsed = [](const std::vector<std::string>& options) {
     const MountOptions all = *ParseMountOptions(options);
     return std::pair<uint64_t, uint64_t>(all.recursive_set, all.recursive_clear);
   };
