@@ -92,7 +92,6 @@ void EnterNamespaces(PlanBuilder& plan, const Namespaces& namespaces, int16_t us
 }
 
 Result<> SetUpNamespaces(PlanBuilder& plan, const Spec& spec, const Namespaces& namespaces) {
-  RETURN_IF_ERROR(AddTimeNamespace(plan, spec.linux));
   plan.Add(Op::kPrivateRoot, "make mounts private");
   if ((!spec.hostname.empty() || !spec.domainname.empty()) && !namespaces.Owns(CLONE_NEWUTS)) {
     return Error::Make(ErrorCode::kInvalidArgument, "hostname and domainname need a UTS namespace");
@@ -146,8 +145,12 @@ Result<LaunchPlan> PlanBundle(const BundleLaunch& launch) {
   const int16_t user_ns = UserSlot(plan, spec, namespaces);
   const bool joins_pid = (namespaces.joined & CLONE_NEWPID) != 0;
   const bool second_stage = joins_pid && launch.two_stages;
-  if (joins_pid && !second_stage) plan.header().join_pid_namespace = 1;
-  if (user_ns == kNoSlot && namespaces.Makes(CLONE_NEWPID)) plan.header().clone_flags |= CLONE_NEWPID;
+  // By birth, unless the process has to be born again for its time namespace.
+  const uint64_t own_pid = user_ns == kNoSlot ? namespaces.made & CLONE_NEWPID : 0;
+  if (!namespaces.Makes(CLONE_NEWTIME)) {
+    if (joins_pid && !second_stage) plan.header().join_pid_namespace = 1;
+    plan.header().clone_flags |= own_pid;
+  }
 
   RETURN_IF_ERROR(AddEarlySteps(plan, spec.process, launch.keep_keyring));
   RETURN_IF_ERROR(AddPersonality(plan, spec.linux.personality));
@@ -169,6 +172,7 @@ Result<LaunchPlan> PlanBundle(const BundleLaunch& launch) {
     if (!spec.linux.uid_mappings.empty()) user = UserMappings{spec.linux.uid_mappings, spec.linux.gid_mappings};
     RETURN_IF_ERROR(AddStdioOwner(plan, spec.process, user));
   }
+  RETURN_IF_ERROR(AddTimeNamespace(plan, spec.linux, own_pid, joins_pid && !second_stage));
   EnterNamespaces(plan, namespaces, user_ns);
   RETURN_IF_ERROR(SetUpNamespaces(plan, spec, namespaces));
   RETURN_IF_ERROR(mounts.AttachMounts());

@@ -22,7 +22,9 @@ Result<LaunchPlan> PlanContainer(const ContainerLaunch& launch) {
   const bool own_pid = launch.pid == PidNamespace::kOwn;
   // A PID namespace of its own inside a user namespace is born there, or proc could not be mounted in it.
   const bool early_stage = launch.user && own_pid;
-  if (!early_stage) SetPidNamespace(plan, launch.pid, launch.two_stages);
+  // Nor by birth, where the process has to be born again for its time namespace.
+  const bool late = early_stage || MakesTimeNamespace(launch.spec.linux);
+  if (!late) SetPidNamespace(plan, launch.pid, launch.two_stages);
   const bool second_stage = launch.two_stages && launch.pid == PidNamespace::kJoin;
   RETURN_IF_ERROR(AddEarlySteps(plan, launch.spec.process));
   RETURN_IF_ERROR(AddPersonality(plan, launch.spec.linux.personality));
@@ -41,11 +43,12 @@ Result<LaunchPlan> PlanContainer(const ContainerLaunch& launch) {
   MountPlanner mounts(plan, place);
   RETURN_IF_ERROR(mounts.OpenHostTrees());
   RETURN_IF_ERROR(AddStdioOwner(plan, launch.spec.process, launch.user));
+  RETURN_IF_ERROR(AddTimeNamespace(plan, launch.spec.linux, own_pid && !early_stage ? CLONE_NEWPID : 0,
+                                   launch.pid == PidNamespace::kJoin && !second_stage));
   const uint64_t user = launch.user ? CLONE_NEWUSER : 0;
   AddJoin(plan, kJoinSlot, launch.join_namespaces | CLONE_NEWNS | user, "join the pod's namespaces");
   if (early_stage) plan.Add(Op::kStage, "make PID namespace").a = CLONE_NEWPID;
   plan.Add(Op::kUnshare, "make mount and cgroup namespace").a = CLONE_NEWNS | CLONE_NEWCGROUP;
-  RETURN_IF_ERROR(AddTimeNamespace(plan, launch.spec.linux));
   RETURN_IF_ERROR(mounts.AttachMounts());
   RETURN_IF_ERROR(mounts.EnterRoot());
   if (second_stage) AddJoin(plan, kPidSlot, CLONE_NEWPID, "join the pod's PID namespace");

@@ -64,11 +64,16 @@ void AddRootIds(PlanBuilder& plan) {
   plan.Add(Op::kIds, "become root of the user namespace");
 }
 
-Result<> AddTimeNamespace(PlanBuilder& plan, const Linux& settings) {
-  const bool wanted = std::ranges::any_of(
-      settings.namespaces, [](const Namespace& entry) { return entry.type == "time" && entry.path.empty(); });
-  if (!wanted && settings.time_offsets.empty()) return {};
-  if (!wanted) return Error::Make(ErrorCode::kInvalidArgument, "timeOffsets need a new time namespace");
+bool MakesTimeNamespace(const Linux& settings) {
+  return std::ranges::any_of(settings.namespaces,
+                             [](const Namespace& entry) { return entry.type == "time" && entry.path.empty(); });
+}
+
+Result<> AddTimeNamespace(PlanBuilder& plan, const Linux& settings, uint64_t stage_flags, bool join_pid) {
+  if (!MakesTimeNamespace(settings)) {
+    if (settings.time_offsets.empty()) return {};
+    return Error::Make(ErrorCode::kInvalidArgument, "timeOffsets need a new time namespace");
+  }
   plan.Add(Op::kUnshare, "make time namespace").a = CLONE_NEWTIME;
   std::string text;
   for (const auto& [clock, offset] : settings.time_offsets) {
@@ -79,6 +84,8 @@ Result<> AddTimeNamespace(PlanBuilder& plan, const Linux& settings) {
     text += clock + ' ' + std::to_string(offset.seconds) + ' ' + std::to_string(offset.nanoseconds) + '\n';
   }
   if (!text.empty()) plan.Add(Op::kTimeOffsets, "set time offsets").text = plan.Text(text);
+  if (join_pid) AddJoin(plan, kPidSlot, CLONE_NEWPID, "join PID namespace");
+  plan.Add(Op::kStage, "enter time namespace").a = stage_flags;
   return {};
 }
 

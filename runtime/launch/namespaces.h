@@ -26,8 +26,13 @@ void AddJoin(PlanBuilder& plan, int16_t slot, uint64_t namespaces, std::string_v
 // The process is root of the user namespace that it has joined, and nobody else.
 void AddRootIds(PlanBuilder& plan);
 
-// The process is in the new time namespace from its execve on. kInvalidArgument for offsets that are none.
-Result<> AddTimeNamespace(PlanBuilder& plan, const Linux& settings);
+// Whether a new time namespace is asked for.
+bool MakesTimeNamespace(const Linux& settings);
+// A new time namespace; nothing if none is asked for. A process enters it with its next fork (an execve does it since
+// Linux 6.3 only), so the plan goes on in a second stage, which is born with `stage_flags` (CLONE_NEWPID) and, with
+// `join_pid`, in the PID namespace of kPidSlot. With the host's rights, in the host's PID namespace.
+// kInvalidArgument for offsets that are none.
+Result<> AddTimeNamespace(PlanBuilder& plan, const Linux& settings, uint64_t stage_flags, bool join_pid);
 
 // A procfs of the process's own PID namespace, in a slot; for sysctls. Attached nowhere.
 int16_t AddPrivateProc(PlanBuilder& plan, std::string_view label);
