@@ -199,6 +199,7 @@ int SetRlimit(const PlanStep& step) noexcept {
 
 }  // namespace
 
+// Long because it is flat: one case a step.
 int RunProcessStep(ChildState& state, const PlanStep& step) noexcept {
   const char* text = state.plan.Text(step.text);
   switch (step.op) {
