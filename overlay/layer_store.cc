@@ -23,45 +23,32 @@ bool IsLayerName(std::string_view text) {
   return !text.empty() && text.size() <= 12 && text.find_first_not_of(kDigits) == std::string_view::npos;
 }
 
-// The set is sorted, so claims are taken in one order and two callers cannot wait for each other.
-LayerStore::Claim::Claim(LayerStore& store, const std::set<std::string>& diff_ids) : store_(store) {
-  std::unique_lock lock(store_.mutex_);
-  for (const std::string& diff_id : diff_ids) {
-    store_.claim_ended_.wait(lock, [&] { return !store_.claimed_.contains(diff_id); });
-    if (const auto found = store_.layers_.find(diff_id); found != store_.layers_.end()) {
-      ++found->second.holds;
-      held_.insert(diff_id);
-    } else {
-      store_.claimed_.insert(diff_id);
-      missing_.insert(diff_id);
-    }
-  }
-}
-
-LayerStore::Claim::~Claim() {
-  const std::lock_guard lock(store_.mutex_);
-  for (const std::string& diff_id : held_) --store_.layers_[diff_id].holds;
-  for (const std::string& diff_id : missing_) store_.claimed_.erase(diff_id);
-  store_.claim_ended_.notify_all();
-}
-
-void LayerStore::Claim::Unpacked(std::span<const LayerRecord> layers) {
-  const std::lock_guard lock(store_.mutex_);
-  for (const LayerRecord& layer : layers) {
-    store_.AddLocked(layer);
-    ++store_.layers_[layer.diff_id].holds;
-    held_.insert(layer.diff_id);
-  }
-}
-
-void LayerStore::AddLocked(const LayerRecord& layer) {
-  layers_[layer.diff_id] = {layer, 0};
+void LayerStore::AddLocked(const LayerRecord& layer, uint32_t holds) {
+  layers_[layer.diff_id] = {layer, holds};
   names_[layer.name] = layer.diff_id;
 }
 
 void LayerStore::Add(std::span<const LayerRecord> layers) {
   const std::lock_guard lock(mutex_);
-  for (const LayerRecord& layer : layers) AddLocked(layer);
+  for (const LayerRecord& layer : layers) AddLocked(layer, 0);
+}
+
+void LayerStore::AddHeld(std::span<const LayerRecord> layers) {
+  const std::lock_guard lock(mutex_);
+  for (const LayerRecord& layer : layers) AddLocked(layer, 1);
+}
+
+bool LayerStore::Hold(const std::string& diff_id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = layers_.find(diff_id);
+  if (found == layers_.end()) return false;
+  ++found->second.holds;
+  return true;
+}
+
+void LayerStore::Release(const std::string& diff_id) {
+  const std::lock_guard lock(mutex_);
+  --layers_[diff_id].holds;
 }
 
 bool LayerStore::Hold(std::span<const std::string> names) {
@@ -110,6 +97,22 @@ std::vector<std::string> LayerStore::FreeNames(size_t count) const {
     if (std::string name = ToBase36(number); !names_.contains(name)) free.push_back(std::move(name));
   }
   return free;
+}
+
+Result<> LayerStore::ChangeUnheld(const std::string& diff_id, const std::function<Result<>(LayerRecord&)>& change) {
+  const std::lock_guard lock(mutex_);
+  const auto found = layers_.find(diff_id);
+  if (found == layers_.end()) return Error::Make(ErrorCode::kNotFound, "layer ", diff_id, ": not there any more");
+  if (found->second.holds != 0) {
+    return Error::Make(ErrorCode::kFailedPrecondition, "a container uses it: remove that first");
+  }
+  return change(found->second.record);
+}
+
+std::optional<LayerRecord> LayerStore::Find(const std::string& diff_id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = layers_.find(diff_id);
+  return found == layers_.end() ? std::nullopt : std::optional(found->second.record);
 }
 
 TreeUsage LayerStore::Usage() const {

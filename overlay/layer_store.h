@@ -5,17 +5,20 @@
 // or by an operation between looking it up and recording what it made of it.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "overlay/disk_usage.h"
+#include "runtime/base/result.h"
 
 namespace fermata::overlay {
 
@@ -23,37 +26,24 @@ struct LayerRecord {
   std::string diff_id;
   std::string name;  // of the directory: a base-36 number, short because overlay options are
   TreeUsage usage;
+  uint64_t checksum = 0;  // tree_checksum.h; 0: from a version that made none
 };
 
 class LayerStore {
  public:
-  // The right to unpack what is missing; while it lives, nobody else unpacks the same and what was there
-  // stays. Must not outlive the store.
-  class Claim {
-   public:
-    // Waits while another claim has one of `diff_ids` (digests).
-    Claim(LayerStore& store, const std::set<std::string>& diff_ids);
-    Claim(const Claim&) = delete;
-    Claim& operator=(const Claim&) = delete;
-    ~Claim();
-    [[nodiscard]] const std::set<std::string>& missing() const { return missing_; }
-    // The caller has recorded these, which were missing.
-    void Unpacked(std::span<const LayerRecord> layers);
-
-   private:
-    LayerStore& store_;
-    std::set<std::string> missing_;
-    std::set<std::string> held_;  // diff ids
-  };
-
   LayerStore() = default;
   LayerStore(const LayerStore&) = delete;
 
   void Add(std::span<const LayerRecord> layers);
+  // The same, each held once from the beginning.
+  void AddHeld(std::span<const LayerRecord> layers);
 
   // Holds all of `names` or, if one is unknown, nothing (false). Release takes what Hold held.
   [[nodiscard]] bool Hold(std::span<const std::string> names);
   void Release(std::span<const std::string> names);
+  // The same for one, by diff id.
+  [[nodiscard]] bool Hold(const std::string& diff_id);
+  void Release(const std::string& diff_id);
 
   // Takes out what is neither held nor among `referenced` diff ids, for the caller to delete.
   [[nodiscard]] std::vector<LayerRecord> TakeUnreferenced(const std::set<std::string>& referenced);
@@ -61,6 +51,11 @@ class LayerStore {
   // The names of layers by diff id; empty text for those that are not there.
   [[nodiscard]] std::vector<std::string> NamesOf(std::span<const std::string> diff_ids) const;
   [[nodiscard]] std::vector<std::string> FreeNames(size_t count) const;  // shortest first
+  // Runs `change` on the record of a layer that nobody holds, and lets nobody hold it meanwhile. kFailedPrecondition:
+  // it is held; kNotFound; what `change` says.
+  Result<> ChangeUnheld(const std::string& diff_id, const std::function<Result<>(LayerRecord&)>& change);
+
+  [[nodiscard]] std::optional<LayerRecord> Find(const std::string& diff_id) const;
   [[nodiscard]] TreeUsage Usage() const;
 
  private:
@@ -68,13 +63,33 @@ class LayerStore {
     LayerRecord record;
     uint32_t holds = 0;
   };
-  void AddLocked(const LayerRecord& layer);
+  void AddLocked(const LayerRecord& layer, uint32_t holds);
 
-  mutable std::mutex mutex_;  // of all below
-  std::condition_variable claim_ended_;
+  mutable std::mutex mutex_;                  // of all below
   std::map<std::string, Entry> layers_;       // by diff id
   std::map<std::string, std::string> names_;  // name to diff id
-  std::set<std::string> claimed_;             // diff ids being unpacked
+};
+
+// Holds of one operation, which end with it. Must not outlive the store; moved-from it holds nothing.
+class HeldLayers {
+ public:
+  explicit HeldLayers(LayerStore& store) : store_(&store) {}
+  HeldLayers(HeldLayers&& other) noexcept : store_(other.store_), diff_ids_(std::exchange(other.diff_ids_, {})) {}
+  HeldLayers& operator=(HeldLayers&&) = delete;
+  ~HeldLayers() {
+    for (const std::string& diff_id : diff_ids_) store_->Release(diff_id);
+  }
+  // False: it is not there.
+  [[nodiscard]] bool Add(const std::string& diff_id) {
+    if (!store_->Hold(diff_id)) return false;
+    Adopt(diff_id);
+    return true;
+  }
+  void Adopt(const std::string& diff_id) { diff_ids_.push_back(diff_id); }  // a hold that somebody else took
+
+ private:
+  LayerStore* store_;
+  std::vector<std::string> diff_ids_;
 };
 
 // True for a base-36 number in lower case, which is safe as a file name.

@@ -44,7 +44,8 @@ std::vector<ImagePtr> Catalog::List() const {
 
 Result<ImagePtr> Catalog::Get(std::string_view reference) const {
   const auto missing = [&] {
-    return Error::Make(ErrorCode::kNotFound, "image ", reference, ": not there; import it with 'fermata image import'");
+    return Error::Make(ErrorCode::kNotFound, "image ", reference,
+                       ": not there; get it with 'fermata pull' or 'fermata image import'");
   };
   const std::string_view hex = reference.starts_with(kIdPrefix) ? reference.substr(kIdPrefix.size()) : reference;
   if (IsLowerHex(hex) && hex.size() == 64) {
@@ -106,6 +107,17 @@ Catalog Catalog::With(std::vector<Image> images) const {
 Catalog Catalog::Without(const std::string& id) const {
   std::vector<ImagePtr> images = List();
   std::erase_if(images, [&](const ImagePtr& image) { return image->id == id; });
+  return Catalog(std::move(images));
+}
+
+Catalog Catalog::WithoutName(const std::string& name) const {
+  std::vector<ImagePtr> images = List();
+  for (ImagePtr& image : images) {
+    Image changed = *image;
+    RemoveNames(changed.repo_tags, {name});
+    RemoveNames(changed.repo_digests, {name});
+    image = std::make_shared<const Image>(std::move(changed));
+  }
   return Catalog(std::move(images));
 }
 

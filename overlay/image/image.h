@@ -43,6 +43,7 @@ class Catalog {
   // moves away from the image that had it.
   [[nodiscard]] Catalog With(std::vector<Image> images) const;
   [[nodiscard]] Catalog Without(const std::string& id) const;
+  [[nodiscard]] Catalog WithoutName(const std::string& name) const;
 
  private:
   [[nodiscard]] Result<ImagePtr> GetByPrefix(std::string_view hex, std::string_view reference) const;

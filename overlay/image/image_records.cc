@@ -19,7 +19,8 @@ CREATE TABLE image_layers (image_id TEXT NOT NULL REFERENCES images(id) ON DELET
                            diff_id TEXT NOT NULL, PRIMARY KEY (image_id, position));
 CREATE TABLE names (name TEXT PRIMARY KEY, kind INTEGER NOT NULL,
                     image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE);
-)sql"};
+)sql",
+                                       "ALTER TABLE layers ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0"};
 
 Result<> Run(Result<Statement> statement, std::span<const std::string> texts, std::span<const int64_t> numbers) {
   if (!statement) return std::move(statement).error();
@@ -42,13 +43,15 @@ Result<ImageRecords> ImageRecords::Open(const std::string& path) {
 }
 
 Result<std::vector<LayerRecord>> ImageRecords::Layers(std::vector<std::string>& problems) {
-  ASSIGN_OR_RETURN(Statement query, database_.Prepare("SELECT diff_id, name, bytes, inodes FROM layers"));
+  ASSIGN_OR_RETURN(Statement query, database_.Prepare("SELECT diff_id, name, bytes, inodes, checksum FROM layers"));
   std::vector<LayerRecord> layers;
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, query.Step());
     if (!row) return layers;
-    LayerRecord layer{
-        query.Text(0), query.Text(1), {static_cast<uint64_t>(query.Int(2)), static_cast<uint64_t>(query.Int(3))}};
+    LayerRecord layer{query.Text(0),
+                      query.Text(1),
+                      {static_cast<uint64_t>(query.Int(2)), static_cast<uint64_t>(query.Int(3))},
+                      static_cast<uint64_t>(query.Int(4))};
     if (IsDigest(layer.diff_id) && IsLayerName(layer.name)) {
       layers.push_back(std::move(layer));
     } else {
@@ -94,9 +97,11 @@ Result<std::vector<ImageRecord>> ImageRecords::Images() {
 }
 
 Result<> ImageRecords::PutLayer(const LayerRecord& layer) {
-  return Run(database_.Prepare("INSERT OR REPLACE INTO layers(diff_id, name, bytes, inodes) VALUES(?, ?, ?, ?)"),
-             {layer.diff_id, layer.name},
-             {static_cast<int64_t>(layer.usage.bytes), static_cast<int64_t>(layer.usage.inodes)});
+  return Run(
+      database_.Prepare("INSERT OR REPLACE INTO layers(diff_id, name, bytes, inodes, checksum) VALUES(?, ?, ?, ?, ?)"),
+      {layer.diff_id, layer.name},
+      {static_cast<int64_t>(layer.usage.bytes), static_cast<int64_t>(layer.usage.inodes),
+       static_cast<int64_t>(layer.checksum)});
 }
 
 Result<> ImageRecords::PutImage(const ImageRecord& image) {
@@ -127,6 +132,10 @@ Result<> ImageRecords::Commit(std::span<const LayerRecord> layers, std::span<con
     for (const ImageRecord& image : images) RETURN_IF_ERROR(PutImage(image));
     return {};
   });
+}
+
+Result<> ImageRecords::RemoveName(const std::string& name) {
+  return Run(database_.Prepare("DELETE FROM names WHERE name=?"), {name});
 }
 
 Result<> ImageRecords::Remove(const std::string& image_id, std::span<const LayerRecord> layers) {

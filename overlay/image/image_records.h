@@ -32,6 +32,7 @@ class ImageRecords {
 
   // All or nothing. Images replace those of the same id; names move to them.
   Result<> Commit(std::span<const LayerRecord> layers, std::span<const ImageRecord> images);
+  Result<> RemoveName(const std::string& name);
   // Either may be empty; what is not there is no error.
   Result<> Remove(const std::string& image_id, std::span<const LayerRecord> layers);
 

@@ -16,6 +16,9 @@ namespace {
 
 constexpr size_t kMaxCachedRoots = 64;
 
+constexpr const char* kReserve = "reserve";
+constexpr off_t kReserveBytes = off_t{2} << 20;  // a removal writes some pages of the database and of its log
+
 // The layers of a configuration as directories, each once: overlayfs refuses to have one twice (ELOOP), and
 // where one lies over itself the lower one adds nothing that the upper does not show.
 std::vector<std::string> EachOnce(const std::vector<std::string>& bottom_first) {
@@ -25,6 +28,12 @@ std::vector<std::string> EachOnce(const std::vector<std::string>& bottom_first) 
   }
   std::reverse(kept.begin(), kept.end());
   return kept;
+}
+
+// Best effort: a store on a disk that is full already opens too.
+void MakeReserve(int data) {
+  auto file = OpenAt(data, kReserve, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+  if (file) (void)::fallocate(file->get(), 0, 0, kReserveBytes);
 }
 
 Result<UniqueFd> Duplicate(int fd) {
@@ -62,8 +71,14 @@ Result<std::unique_ptr<ImageStore>> ImageStore::Open(const std::string& data_dir
     };
   }
   std::unique_ptr<ImageStore> store(new ImageStore(data_dir, std::move(data), std::move(records), std::move(options)));
+  store->flights_ = std::make_unique<LayerFlights>(
+      store->layers_, [raw = store.get()](const LayerTask& task, const Cancellation& cancellation,
+                                          const LayerFlights::Progress& progress) {
+        return raw->LandLayer(task, cancellation, progress);
+      });
   store->snapshots_ = std::make_unique<SnapshotStore>(data_dir, std::move(snapshot_data), store->layers_);
   RETURN_IF_ERROR(store->Load(), context);
+  MakeReserve(store->data_.get());
   return store;
 }
 
@@ -201,7 +216,7 @@ Result<std::vector<std::string>> ImageStore::Forget(const std::string& image_id)
   for (const auto& [id, record] : damaged) referenced.insert(record.diff_ids.begin(), record.diff_ids.end());
   const std::vector<LayerRecord> layers = layers_.TakeUnreferenced(referenced);
   if (image_id.empty() && layers.empty()) return std::vector<std::string>{};
-  if (auto removed = records_.Remove(image_id, layers); !removed) {
+  if (auto removed = RemoveRecords(image_id, layers); !removed) {
     layers_.Add(layers);
     Publish(*before);
     return std::move(removed).error();
@@ -226,8 +241,16 @@ Result<std::vector<std::string>> ImageStore::Forget(const std::string& image_id)
   return trees;
 }
 
+Result<> ImageStore::RemoveRecords(const std::string& image_id, std::span<const LayerRecord> layers) {
+  auto removed = records_.Remove(image_id, layers);
+  if (removed || removed.error().code() != ErrorCode::kResourceExhausted) return removed;
+  (void)::unlinkat(data_.get(), kReserve, 0);  // fails when an earlier removal has used it
+  return records_.Remove(image_id, layers);
+}
+
 Result<> ImageStore::DeleteTrees(const std::vector<std::string>& trees) const {
   for (const std::string& tree : trees) RETURN_IF_ERROR(RemoveTree(data_.get(), tree), "delete layers");
+  if (!trees.empty()) MakeReserve(data_.get());
   return {};
 }
 

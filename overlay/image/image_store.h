@@ -4,18 +4,20 @@
 //   images.db          records                      layers/<name>/        one unpacked layer each
 //   blobs/sha256/<hex> manifests, configurations    snapshots/<id>/       writable tops of containers
 //   staging/           what is being made or deleted; swept by Open
+//   reserve            room for the records of a removal when the disk is full
 //
 // Layer blobs are not kept: the unpacked layer serves every use there is, and they would double the disk.
 // Thread-safe. Find, Get and List read an immutable catalog and touch neither disk nor the locks of writers.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +25,7 @@
 #include "overlay/image/blob_provider.h"
 #include "overlay/image/image.h"
 #include "overlay/image/image_records.h"
+#include "overlay/image/layer_flights.h"
 #include "overlay/image/resolve.h"
 #include "overlay/layer_store.h"
 #include "overlay/snapshot.h"
@@ -35,6 +38,23 @@ namespace fermata::overlay {
 struct FsUsage {
   TreeUsage images;     // layers, as measured when they were unpacked, and blobs
   TreeUsage snapshots;  // counted now
+};
+
+struct AddOptions {
+  const Cancellation* cancellation = nullptr;  // the caller's; nothing else ends by it
+  LayerObserver observer;
+  // After a failure the layers that did come stay until the next collection, so that a retry need not fetch them.
+  bool keep_layers = false;
+};
+
+struct RemovedName {
+  std::string name;            // what is not there any more
+  bool image_removed = false;  // it was the last one, and the image has gone with it
+};
+
+// One layer that is not what was unpacked, and why.
+struct DamagedLayer {
+  std::string image_id, diff_id, reason;
 };
 
 struct ImageStoreOptions {
@@ -59,14 +79,36 @@ class ImageStore {
 
   // Adds the images of an archive (ImageArchive) under `name` or their own names (ResolveIndex). All or nothing.
   // kInvalidArgument: bad input; kResourceExhausted: disk, or the limits of the unpacker.
-  Result<std::vector<ImagePtr>> Import(int archive_fd, const std::string& name);
-  // The same for documents that are checked already, with layers from `blobs`.
-  Result<std::vector<ImagePtr>> Add(const BlobProvider& blobs, const std::vector<NewImage>& images);
-  // Imports under way fail with kCancelled, later ones too: the daemon ends.
-  void CancelImports();
+  Result<std::vector<ImagePtr>> Import(int archive_fd, const std::string& name, const AddOptions& options = {});
+  // The same for documents that are checked already, with layers from `blobs`. A layer that others are adding now is
+  // waited for.
+  Result<std::vector<ImagePtr>> Add(std::shared_ptr<const BlobProvider> blobs, const std::vector<NewImage>& images,
+                                    const AddOptions& options = {});
+  // Everything under way fails with kCancelled, later too: the daemon ends.
+  void CancelImports() { flights_->CancelAll(); }
+
+  // One more tag of an image; it moves away from the image that had it. kNotFound, kInvalidArgument.
+  Result<> Tag(std::string_view reference, const std::string& new_tag);
+  // Takes away one name, and the image with the last of its tags. An id, or its beginning, means the image with all its
+  // names, which has to have one tag at most. kNotFound; kFailedPrecondition: an id of an image with several tags.
+  Result<RemovedName> RemoveName(std::string_view reference);
   // Removes the image with all its names; an unknown one is no error. Layers go with the last image and
-  // snapshot that use them.
+  // snapshot that use them. Works on a full disk too.
   Result<> Remove(std::string_view reference);
+
+  // Reads all layers of the image, or of all images if it is empty, and compares them with what was unpacked.
+  Result<std::vector<DamagedLayer>> Verify(std::string_view reference, const Cancellation& cancellation);
+  // Unpacks the layer anew from `blobs`, in place of the damaged one. kFailedPrecondition while a container uses it.
+  Result<> Repair(const Image& image, const std::string& diff_id, std::shared_ptr<const BlobProvider> blobs,
+                  const Cancellation& cancellation);
+
+  // A document (manifest, configuration) by its digest, as it came. kNotFound.
+  [[nodiscard]] Result<std::string> ReadDocument(const std::string& digest) const;
+  // The layers of `image` by name (layers/<name>), bottom first, and held; for export. kNotFound: removed meanwhile.
+  Result<HeldLayers> HoldImage(const Image& image, std::vector<LayerRecord>& layers);
+  // Layers that nobody needs go; those that failed pulls have left, too.
+  Result<> Collect() { return CollectLayers(); }
+  [[nodiscard]] uint64_t LayerBytes(const std::string& diff_id) const;  // on disk; 0 when it is not there
 
   // A read-only view of the image's files (overlay_mount.h), cached; the caller's own descriptor. For
   // reading: what is below is the image's word, so open it with OpenInRoot.
@@ -82,8 +124,8 @@ class ImageStore {
   [[nodiscard]] Result<FsUsage> Usage() const;
 
  private:
-  struct Batch;     // one Add on its way; image_add.cc
-  struct NewLayer;  // of a Batch
+  struct Batch;    // the documents of one Add on their way; image_add.cc
+  struct Landing;  // a layer on its way; layer_landing.cc
 
   ImageStore(std::string data_dir, UniqueFd data_fd, ImageRecords records, ImageStoreOptions options);
   Result<> Load();
@@ -93,12 +135,21 @@ class ImageStore {
   Result<> SweepLayers();
   Result<> SweepBlobs();
 
-  Result<> UnpackMissing(Batch& batch);
-  Result<TreeUsage> UnpackOne(const Batch& batch, const NewLayer& layer, const Cancellation& cancellation) const;
+  // layer_landing.cc: what a flight does.
+  Result<> LandLayer(const LayerTask& task, const Cancellation& cancellation, const LayerFlights::Progress& progress);
+  Result<TreeUsage> UnpackOne(const LayerTask& task, int layer_dir, const Cancellation& cancellation,
+                              const LayerFlights::Progress& progress) const;
+  Result<> CommitLayer(Landing& landing);
+  Result<> CommitLayers(std::span<Landing* const> landings);
+
   Result<> StageBlobs(Batch& batch) const;
   Result<std::vector<ImagePtr>> Commit(Batch& batch);
   Result<> MoveIntoPlace(Batch& batch);
   void UndoMoves(const Batch& batch);
+
+  // image_change.cc
+  Result<> ReplaceNames(const ImagePtr& image, std::vector<std::string> tags);
+  Result<DamagedLayer> VerifyLayer(const Image& image, const std::string& diff_id, const Cancellation& cancellation);
 
   [[nodiscard]] std::shared_ptr<const Catalog> catalog() const;
   void Publish(Catalog catalog);
@@ -107,6 +158,8 @@ class ImageStore {
   // With write_mutex_ held: forgets layers that nobody needs and, if not empty, the image; gives the places
   // below staging/ where the trees now are, for DeleteTrees without the lock.
   Result<std::vector<std::string>> Forget(const std::string& image_id);
+  // The record of an image or layers is taken away; on a full disk with the room of the reserve.
+  Result<> RemoveRecords(const std::string& image_id, std::span<const LayerRecord> layers);
   Result<> DeleteTrees(const std::vector<std::string>& trees) const;
   Result<> CollectLayers();
 
@@ -124,12 +177,15 @@ class ImageStore {
   mutable std::mutex catalog_mutex_;  // of the pointer; held for its copy only
   std::shared_ptr<const Catalog> catalog_ = std::make_shared<const Catalog>();
 
-  std::mutex imports_mutex_;         // of the next two
-  std::set<Cancellation*> imports_;  // those under way
-  bool imports_cancelled_ = false;
+  std::mutex landing_mutex_;  // of the next three; layers that are ready at once share a syncfs and a record
+  std::condition_variable landed_;
+  std::vector<Landing*> landings_;  // those whose turn is next
+  bool landing_ = false;            // somebody commits
 
   std::mutex roots_mutex_;                 // of roots_
   std::map<std::string, UniqueFd> roots_;  // of OpenRoot, by image id
+
+  std::unique_ptr<LayerFlights> flights_;  // the last member: flights use all others
 };
 
 }  // namespace fermata::overlay

@@ -129,4 +129,12 @@ Result<std::vector<NewImage>> ResolveIndex(const BlobProvider& blobs, std::strin
   return images;
 }
 
+Result<NewImage> ResolveTarget(const BlobProvider& blobs, const Descriptor& target, const Reference& name) {
+  ASSIGN_OR_RETURN(NewImage image, ReadImage(blobs, target));
+  Reference unambiguous = name;
+  if (!name.digest.empty()) unambiguous.tag.clear();
+  RETURN_IF_ERROR(AddName(image, unambiguous));
+  return image;
+}
+
 }  // namespace fermata::overlay

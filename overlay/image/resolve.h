@@ -8,6 +8,7 @@
 
 #include "overlay/image/blob_provider.h"
 #include "overlay/image/config.h"
+#include "overlay/image/reference.h"
 #include "runtime/base/result.h"
 
 namespace fermata::overlay {
@@ -34,5 +35,9 @@ const std::string& HostArchitecture();
 // org.opencontainers.image.ref.name; of the latter a bare tag names no repository and is left out.
 Result<std::vector<NewImage>> ResolveIndex(const BlobProvider& blobs, std::string_view index_json,
                                            const std::string& name);
+
+// The image that `target` (a manifest, or an index of several platforms) is on this machine, named `name`: with its
+// tag, or without one if it has a digest too, which nobody has checked to be the tag's.
+Result<NewImage> ResolveTarget(const BlobProvider& blobs, const Descriptor& target, const Reference& name);
 
 }  // namespace fermata::overlay

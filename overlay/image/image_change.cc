@@ -1,0 +1,169 @@
+// Changes of images that are there: names, and the healing of damaged layers.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "overlay/image/image_store.h"
+#include "overlay/image/reference.h"
+#include "overlay/image/scratch.h"
+#include "overlay/tree_checksum.h"
+#include "runtime/base/file.h"
+
+namespace fermata::overlay {
+namespace {
+
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// The name in `image` that `reference` is, or empty where it is an id.
+std::string NameIn(const Image& image, std::string_view reference) {
+  const auto parsed = ParseReference(reference);
+  if (!parsed) return {};
+  const std::string name = parsed->digest.empty() ? parsed->Tagged() : parsed->Digested();
+  return Contains(image.repo_tags, name) || Contains(image.repo_digests, name) ? name : "";
+}
+
+}  // namespace
+
+Result<> ImageStore::Tag(std::string_view reference, const std::string& new_tag) {
+  const std::string context = "tag " + std::string(reference);
+  ASSIGN_OR_RETURN(const Reference tag, ParseReference(new_tag), context);
+  if (!tag.digest.empty()) return Error::Make(ErrorCode::kInvalidArgument, context, ": ", new_tag, ": has a digest");
+  const std::lock_guard lock(write_mutex_);
+  ASSIGN_OR_RETURN(const ImagePtr image, Get(reference), context);
+  ImageRecord record{image->id,        image->manifest_digest, image->size_bytes,     image->created_at_ns,
+                     image->repo_tags, image->repo_digests,    image->config.diff_ids};
+  if (!Contains(record.repo_tags, tag.Tagged())) record.repo_tags.push_back(tag.Tagged());
+  RETURN_IF_ERROR(records_.Commit({}, std::span(&record, 1)), context);
+  Image changed = *image;
+  changed.repo_tags = record.repo_tags;
+  Publish(catalog()->With({std::move(changed)}));
+  return {};
+}
+
+Result<RemovedName> ImageStore::RemoveName(std::string_view reference) {
+  const std::string context = "remove " + std::string(reference);
+  ASSIGN_OR_RETURN(const ImagePtr image, Get(reference), context);
+  const std::string name = NameIn(*image, reference);
+  if (name.empty() && image->repo_tags.size() > 1) {
+    return Error::Make(ErrorCode::kFailedPrecondition, context, ": the image has several names (", image->repo_tags[0],
+                       ", ", image->repo_tags[1], ", ...): remove those, or use --force");
+  }
+  const bool is_tag = Contains(image->repo_tags, name);
+  const size_t others = is_tag ? image->repo_tags.size() - 1 : image->repo_tags.size();
+  if (name.empty() || others == 0) {
+    RETURN_IF_ERROR(Remove(image->id));
+    return RemovedName{name.empty() ? image->id : name, true};
+  }
+  const std::lock_guard lock(write_mutex_);
+  RETURN_IF_ERROR(records_.RemoveName(name), context);
+  Publish(catalog()->WithoutName(name));
+  return RemovedName{name, false};
+}
+
+Result<std::vector<DamagedLayer>> ImageStore::Verify(std::string_view reference, const Cancellation& cancellation) {
+  std::vector<ImagePtr> images;
+  if (reference.empty()) {
+    images = List();
+  } else {
+    ASSIGN_OR_RETURN(images.emplace_back(), Get(reference), "verify");
+  }
+  std::vector<DamagedLayer> damaged;
+  std::map<std::string, std::string> known;  // diff ids of layers that were read, and what was wrong
+  for (const ImagePtr& image : images) {
+    for (const std::string& diff_id : image->config.diff_ids) {
+      auto [found, is_new] = known.try_emplace(diff_id);
+      if (is_new) {
+        ASSIGN_OR_RETURN(DamagedLayer layer, VerifyLayer(*image, diff_id, cancellation), "verify");
+        found->second = std::move(layer.reason);
+      }
+      if (!found->second.empty()) damaged.push_back({image->id, diff_id, found->second});
+    }
+  }
+  return damaged;
+}
+
+// Without a reason: it is whole.
+Result<DamagedLayer> ImageStore::VerifyLayer(const Image& image, const std::string& diff_id,
+                                             const Cancellation& cancellation) {
+  DamagedLayer layer{image.id, diff_id, ""};
+  HeldLayers held(layers_);
+  if (!held.Add(diff_id)) return layer;  // removed meanwhile
+  const std::optional<LayerRecord> record = layers_.Find(diff_id);
+  if (!record || record->checksum == 0) {
+    layer.reason = "no checksum was kept when it was unpacked";
+    return layer;
+  }
+  const auto sum = ChecksumTree(data_.get(), "layers/" + record->name, &cancellation.flag());
+  if (!sum && sum.error().code() == ErrorCode::kCancelled) return sum.error();
+  if (!sum) {
+    layer.reason = sum.error().message();
+  } else if (*sum != record->checksum) {
+    layer.reason = "its files are not what was unpacked";
+  }
+  return layer;
+}
+
+Result<> ImageStore::Repair(const Image& image, const std::string& diff_id, std::shared_ptr<const BlobProvider> blobs,
+                            const Cancellation& cancellation) {
+  const std::string context = "repair layer " + diff_id;
+  const auto at = std::find(image.config.diff_ids.begin(), image.config.diff_ids.end(), diff_id);
+  ASSIGN_OR_RETURN(const std::string manifest_json, ReadDocument(image.manifest_digest), context);
+  ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(manifest_json), context);
+  const auto index = static_cast<size_t>(at - image.config.diff_ids.begin());
+  if (index >= manifest.layers.size()) {
+    return Error::Make(ErrorCode::kInternal, context, ": not a layer of ", image.id);
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<Scratch> scratch, Scratch::Make(data_.get()), context);
+  const LayerTask task{diff_id, manifest.layers[index], std::move(blobs)};
+  TreeUsage usage;
+  {
+    ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(scratch->fd(), "layer", 0700), context);
+    const LayerFlights::Progress silent{[](uint64_t) {}, [] {}};
+    ASSIGN_OR_RETURN(usage, UnpackOne(task, directory.get(), cancellation, silent), context);
+  }
+  ASSIGN_OR_RETURN(const uint64_t checksum, ChecksumTree(scratch->fd(), "layer", &cancellation.flag()), context);
+  if (::syncfs(data_.get()) != 0) return Error::Errno(context, ": syncfs");
+  const std::lock_guard lock(write_mutex_);
+  auto replaced = layers_.ChangeUnheld(diff_id, [&](LayerRecord& record) -> Result<> {
+    LayerRecord changed = record;
+    changed.usage = usage;
+    changed.checksum = checksum;
+    if (::renameat2(scratch->fd(), "layer", data_.get(), ("layers/" + record.name).c_str(), RENAME_EXCHANGE) != 0) {
+      return Error::Errno("exchange layers/", record.name);
+    }
+    RETURN_IF_ERROR(records_.Commit(std::span(&changed, 1), {}));  // else the old checksum finds it damaged again
+    record = changed;
+    return {};
+  });
+  if (!replaced) return std::move(replaced).error().Wrap(context);
+  const std::lock_guard roots_lock(roots_mutex_);
+  roots_.clear();  // mounts of the damaged one
+  return {};
+}
+
+Result<std::string> ImageStore::ReadDocument(const std::string& digest) const {
+  auto document = LoadBlob(digest);
+  if (!document) return std::move(document).error().WithCode(ErrorCode::kNotFound);
+  return document;
+}
+
+Result<HeldLayers> ImageStore::HoldImage(const Image& image, std::vector<LayerRecord>& layers) {
+  HeldLayers held(layers_);
+  layers.clear();
+  for (const std::string& diff_id : image.config.diff_ids) {
+    if (!held.Add(diff_id)) return Error::Make(ErrorCode::kNotFound, "image ", image.id, ": not there any more");
+    layers.push_back(*layers_.Find(diff_id));
+  }
+  return held;
+}
+
+uint64_t ImageStore::LayerBytes(const std::string& diff_id) const {
+  const auto record = layers_.Find(diff_id);
+  return record ? record->usage.bytes : 0;
+}
+
+}  // namespace fermata::overlay
