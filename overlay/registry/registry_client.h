@@ -49,7 +49,8 @@ class RegistryClient {
   // Finds what `reference` names; a digest in it wins over a tag. kNotFound: no such repository or tag, by the word of
   // the registry; kFailedPrecondition: access denied; kUnavailable: no endpoint answered (the text says which and why);
   // kInvalidArgument: bad configuration or a bad document. Texts name registry, repository and step, never a secret.
-  Result<std::shared_ptr<RemoteImage>> Resolve(const Reference& reference, const std::optional<Credentials>& credentials,
+  Result<std::shared_ptr<RemoteImage>> Resolve(const Reference& reference,
+                                               const std::optional<Credentials>& credentials,
                                                std::shared_ptr<const Cancellation> cancellation);
 
   // Stores the blobs that the registry lacks, then the manifest under the tag (or digest) of `reference`. `blobs` gives
