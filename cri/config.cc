@@ -25,6 +25,26 @@ Result<> Take(const std::string& file, const toml::node& node, std::string_view 
   return {};
 }
 
+Result<> TakeList(const std::string& file, const toml::node& node, std::vector<std::string>& out) {
+  std::vector<std::string> list;
+  if (const auto one = node.value_exact<std::string>()) list.push_back(*one);
+  const toml::array* array = node.as_array();
+  if (list.empty() && array == nullptr) return Invalid(file, node.source(), "must be a string or a list of strings");
+  for (size_t i = 0; array != nullptr && i < array->size(); ++i) {
+    RETURN_IF_ERROR(Take(file, *array->get(i), "a list of strings", list.emplace_back()));
+  }
+  out = std::move(list);
+  return {};
+}
+
+Result<> TakeSeconds(const std::string& file, const toml::node& node, int64_t& out) {
+  int64_t seconds = 0;
+  RETURN_IF_ERROR(Take(file, node, "a number", seconds));
+  if (seconds < 1 || seconds > 3600) return Invalid(file, node.source(), "must be seconds from 1 to 3600");
+  out = seconds;
+  return {};
+}
+
 Result<> TakeMissing(const std::string& file, const toml::node& node, DaemonConfig& config) {
   std::string word;
   RETURN_IF_ERROR(Take(file, node, "a string", word));
@@ -47,6 +67,14 @@ constexpr std::array kKeys = {
     Key{"network.cni_conf_dir",
         [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_conf_dir); }},
     Key{"network.cni_bin_dir", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_bin_dir); }},
+    Key{"images.hosts_dir",
+        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.registry_hosts_dir); }},
+    Key{"images.auth_files", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.registry_auth_files); }},
+    Key{"images.signature_policy",
+        [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.signature_policies); }},
+    Key{"images.pinned", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.pinned_images); }},
+    Key{"images.no_progress_seconds",
+        [](auto& f, auto& n, DaemonConfig& c) { return TakeSeconds(f, n, c.no_progress_seconds); }},
     Key{"cgroup.missing_controllers", TakeMissing},
     Key{"cri.show_local_pods",
         [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "true or false", c.show_local_pods); }},

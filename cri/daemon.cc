@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "cri/image_service.h"
+#include "cri/images_service.h"
 #include "cri/pods_service.h"
 #include "cri/runtime_service.h"
 #include "cri/version.h"
@@ -47,6 +48,11 @@ sandbox::EngineConfig EngineConfigOf(const DaemonConfig& config) {
   const std::string instance = config.Instance();
   engine.cgroup_root = instance.empty() ? "fermata" : "fermata-" + instance;
   engine.missing_controllers = config.missing_controllers;
+  engine.registry.hosts_dir = config.registry_hosts_dir;
+  engine.registry.auth_files = config.registry_auth_files;
+  engine.registry.no_progress_timeout = std::chrono::seconds(config.no_progress_seconds);
+  engine.signature_policies = config.signature_policies;
+  engine.pinned_images = config.pinned_images;
   engine.reject_missing_host_path = config.reject_missing_host_path;
   return engine;
 }

@@ -1,8 +1,10 @@
 #include "cri/image_service.h"
 
 #include "cri/convert.h"
+#include "cri/image_auth.h"
 #include "cri/server.h"
 #include "runtime/base/json.h"
+#include "sandbox/image_use.h"
 
 namespace fermata::cri {
 namespace {
@@ -14,11 +16,17 @@ void Fill(v1::FilesystemUsage& usage, const std::string& mountpoint, const overl
   usage.mutable_inodes_used()->set_value(tree.inodes);
 }
 
+// What kubelet looks for at the beginning of an error of PullImage.
+bool BeginsWithWord(std::string_view text) {
+  return text.starts_with("RegistryUnavailable") || text.starts_with("SignatureValidationFailed");
+}
+
 }  // namespace
 
 // Images of pods that kubelet does not know are shown pinned: it must not collect them as garbage.
 v1::Image ImageService::Describe(const overlay::Image& image) const {
   v1::Image described = ToImage(image);
+  if (sandbox::IsPinned(engine_.config.pinned_images, image)) described.set_pinned(true);
   for (const sandbox::ContainerPtr& container : engine_.store->Containers()) {
     if (container->image_id != image.id) continue;
     const sandbox::SandboxPtr pod = engine_.store->Find(container->sandbox);
@@ -27,16 +35,22 @@ v1::Image ImageService::Describe(const overlay::Image& image) const {
   return described;
 }
 
+std::vector<v1::Image> ImageService::Select(const v1::ImageFilter& filter) const {
+  std::vector<v1::Image> images;
+  const std::string& name = filter.image().image();
+  if (!name.empty()) {
+    if (const overlay::ImagePtr image = engine_.images->Find(name)) images.push_back(Describe(*image));
+    return images;
+  }
+  for (const overlay::ImagePtr& image : engine_.images->List()) images.push_back(Describe(*image));
+  return images;
+}
+
 grpc::ServerUnaryReactor* ImageService::ListImages(grpc::CallbackServerContext* context,
                                                    const v1::ListImagesRequest* request,
                                                    v1::ListImagesResponse* response) {
   return ServeNow("ListImages", context, [&]() -> Result<> {
-    const std::string& name = request->filter().image().image();
-    if (!name.empty()) {
-      if (const overlay::ImagePtr image = engine_.images->Find(name)) *response->add_images() = Describe(*image);
-      return {};
-    }
-    for (const overlay::ImagePtr& image : engine_.images->List()) *response->add_images() = Describe(*image);
+    for (v1::Image& image : Select(request->filter())) *response->add_images() = std::move(image);
     return {};
   });
 }
@@ -75,21 +89,36 @@ grpc::ServerUnaryReactor* ImageService::ImageFsInfo(grpc::CallbackServerContext*
   });
 }
 
-grpc::ServerUnaryReactor* ImageService::PullImage(grpc::CallbackServerContext* context, const v1::PullImageRequest*,
-                                                  v1::PullImageResponse*) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(Unimplemented("PullImage"));
-  return reactor;
+grpc::ServerUnaryReactor* ImageService::PullImage(grpc::CallbackServerContext*, const v1::PullImageRequest* request,
+                                                  v1::PullImageResponse* response) {
+  return new LongCall("PullImage", engine_.tasks, [=, this](const LongCall::Cancellation& cancellation) -> Result<> {
+    const std::string& handler = request->image().runtime_handler();
+    if (!handler.empty()) {
+      return Error::Make(ErrorCode::kInvalidArgument, "image.runtime_handler: there is no handler ", handler);
+    }
+    overlay::PullOptions options;
+    ASSIGN_OR_RETURN(options.credentials, CredentialsOf(request->auth(), request->image().image()));
+    options.cancellation = cancellation;
+    auto image = engine_.puller->Pull(request->image().image(), options);
+    // The client takes the word at the beginning only from an error without a code of its own.
+    if (!image && BeginsWithWord(image.error().message())) return Error(image.error()).WithCode(ErrorCode::kInternal);
+    if (!image) return std::move(image).error();
+    response->set_image_ref((*image)->id);
+    return {};
+  });
 }
 
 grpc::ServerWriteReactor<v1::StreamImagesResponse>* ImageService::StreamImages(grpc::CallbackServerContext*,
-                                                                               const v1::StreamImagesRequest*) {
-  class Refused : public grpc::ServerWriteReactor<v1::StreamImagesResponse> {
-   public:
-    Refused() { Finish(Unimplemented("StreamImages")); }
-    void OnDone() override { delete this; }
-  };
-  return new Refused();
+                                                                               const v1::StreamImagesRequest* request) {
+  using Writer = StreamWriter<v1::StreamImagesResponse>;
+  return new Writer("StreamImages", engine_.tasks, [this, request = *request](Writer& writer) -> Result<> {
+    for (const v1::Image& image : Select(request.filter())) {
+      v1::StreamImagesResponse response;
+      *response.add_images() = image;
+      if (!writer.Write(response)) break;
+    }
+    return {};
+  });
 }
 
 }  // namespace fermata::cri

@@ -3,6 +3,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <vector>
+
 #include "cri/api/runtime_v1.grpc.pb.h"
 #include "cri/config.h"
 #include "sandbox/engine.h"
@@ -23,7 +25,6 @@ class ImageService final : public v1::ImageService::CallbackService {
                                         v1::RemoveImageResponse* response) override;
   grpc::ServerUnaryReactor* ImageFsInfo(grpc::CallbackServerContext* context, const v1::ImageFsInfoRequest* request,
                                         v1::ImageFsInfoResponse* response) override;
-  // Not there yet.
   grpc::ServerUnaryReactor* PullImage(grpc::CallbackServerContext* context, const v1::PullImageRequest* request,
                                       v1::PullImageResponse* response) override;
   grpc::ServerWriteReactor<v1::StreamImagesResponse>* StreamImages(grpc::CallbackServerContext* context,
@@ -31,6 +32,7 @@ class ImageService final : public v1::ImageService::CallbackService {
 
  private:
   v1::Image Describe(const overlay::Image& image) const;
+  std::vector<v1::Image> Select(const v1::ImageFilter& filter) const;
 
   sandbox::Engine& engine_;
 };

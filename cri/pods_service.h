@@ -1,4 +1,4 @@
-// The services of fermata.v1: Pods, Images, System. Thread-safe; own nothing but the count of who is there.
+// The services Pods and System of fermata.v1 (Images: images_service.h). Thread-safe; own nothing but the count of who is there.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -58,7 +58,6 @@ class PodsService final : public fv1::Pods::CallbackService {
   void EndStreams();
 
  private:
-  friend class ImagesService;
   // By name, namespace/name, id, or the beginning of an id; kNotFound, kInvalidArgument when several match.
   Result<sandbox::SandboxId> Find(const std::string& pod) const;
   Result<sandbox::ContainerPtr> FindRunning(const sandbox::SandboxId& pod, const std::string& container) const;
@@ -69,22 +68,6 @@ class PodsService final : public fv1::Pods::CallbackService {
   std::atomic<bool> ending_ = false;
   mutable std::atomic<int> clients_ = 0;
   mutable std::atomic<std::chrono::steady_clock::time_point> last_seen_ = std::chrono::steady_clock::now();
-};
-
-class ImagesService final : public fv1::Images::CallbackService {
- public:
-  ImagesService(sandbox::Engine& engine, const PodsService& presence) : engine_(engine), presence_(presence) {}
-
-  grpc::ServerReadReactor<fv1::ImportRequest>* Import(grpc::CallbackServerContext* context,
-                                                      fv1::ImportResponse* response) override;
-  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const fv1::ListImagesRequest* request,
-                                 fv1::ListImagesResponse* response) override;
-  grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context, const fv1::RemoveImageRequest* request,
-                                   fv1::RemoveImageResponse* response) override;
-
- private:
-  sandbox::Engine& engine_;
-  const PodsService& presence_;
 };
 
 class SystemService final : public fv1::System::CallbackService {

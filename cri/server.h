@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "cri/status.h"
+#include "overlay/cancellation.h"
 #include "runtime/base/log.h"
 #include "runtime/base/task_pool.h"
 
@@ -52,6 +53,36 @@ grpc::ServerUnaryReactor* Serve(const char* name, grpc::CallbackServerContext* c
   });
   return reactor;
 }
+
+// A unary call that waits for the world outside: `handler` runs on the pool and is to end soon after its cancellation,
+// which a client that goes away brings about. Deletes itself when gRPC is done with it.
+class LongCall : public grpc::ServerUnaryReactor {
+ public:
+  using Cancellation = std::shared_ptr<const overlay::Cancellation>;
+  using Handler = std::function<Result<>(const Cancellation&)>;
+
+  LongCall(const char* name, TaskPool& tasks, Handler handler) {
+    auto cancellation = overlay::Cancellation::Make();
+    if (!cancellation) {
+      Finish(ToStatus(cancellation.error()));
+      return;
+    }
+    cancellation_ = std::move(cancellation).value();
+    tasks.Post([this, name, handler = std::move(handler)] {
+      const auto begin = std::chrono::steady_clock::now();
+      const Result<> done = handler(cancellation_);
+      LogCall(name, begin, done);
+      Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+    });
+  }
+  void OnCancel() override {
+    if (cancellation_ != nullptr) cancellation_->Cancel();
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  std::shared_ptr<overlay::Cancellation> cancellation_;
+};
 
 inline grpc::Status Unimplemented(const char* name) {
   return {grpc::StatusCode::UNIMPLEMENTED, std::string(name) + " is not implemented"};

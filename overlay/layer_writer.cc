@@ -51,7 +51,7 @@ Error Refused(std::string_view path, std::string_view reason) {
   return Error::Make(ErrorCode::kInvalidArgument, path.empty() ? "." : path, ": ", reason);
 }
 
-bool IsWhiteout(const struct stat& status) { return S_ISCHR(status.st_mode) && status.st_rdev == 0; }
+bool IsWhiteoutDevice(const struct stat& status) { return S_ISCHR(status.st_mode) && status.st_rdev == 0; }
 
 // Nothing else may come in with a layer: trusted.overlay.* and security.* steer overlayfs and the kernel.
 bool IsAllowedAttribute(std::string_view name) {
@@ -88,7 +88,7 @@ Result<> LayerWriter::AddEntry(TarReader& tar) {
     return SetAttributes(root_, tar.entry(), ".");
   }
   ASSIGN_OR_RETURN(const Place place, Locate(path));
-  if (place.name.starts_with(".wh.")) return AddWhiteout(place);
+  if (IsWhiteout(path)) return AddWhiteout(place);
   return AddNode(place, tar, metadata);
 }
 
@@ -199,7 +199,7 @@ Result<> LayerWriter::AddDirectory(const Place& place, archive_entry* entry, con
     usage_.bytes += kBlockBytes;
   }
   ASSIGN_OR_RETURN(const UniqueFd fd, OpenAt(place.parent, place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  if (exists && IsWhiteout(status)) RETURN_IF_ERROR(SetOpaque(fd.get(), place.path));
+  if (exists && IsWhiteoutDevice(status)) RETURN_IF_ERROR(SetOpaque(fd.get(), place.path));
   RETURN_IF_ERROR(SetAttributes(fd.get(), entry, place.path));
   if (::fstat(fd.get(), &status) != 0) return Error::Errno("stat ", place.path);
   Metadata& kept = directories_[place.path];

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "overlay/disk_usage.h"
 #include "overlay/tar_reader.h"
@@ -34,6 +35,8 @@ class LayerWriter {
   Result<> Add(TarReader& tar);
   // Sets owners, modes and times of the directories, the layer's own too.
   Result<> Finish();
+  // A marker of the image specification, which makes no file of its name; by cleaned path.
+  static bool IsWhiteout(std::string_view path) { return path.substr(path.rfind('/') + 1).starts_with(".wh."); }
   [[nodiscard]] TreeUsage usage() const { return usage_; }  // nearly what CountTree would say
 
  private:

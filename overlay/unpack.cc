@@ -1,8 +1,14 @@
 #include "overlay/unpack.h"
 
+#include <archive_entry.h>
+
+#include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "overlay/inflate.h"
+#include "overlay/layer_path.h"
+#include "overlay/tar_frame.h"
 #include "overlay/tar_reader.h"
 
 namespace fermata::overlay {
@@ -34,12 +40,23 @@ class SizedSource : public ByteSource {
   uint64_t left_;
 };
 
-Result<TreeUsage> UnpackTar(ByteSource& tar_bytes, int layer_dir, const LayerLimits& limits) {
+// A regular file whose bytes stand in the tar as they are.
+bool IsPlainFile(const TarReader& tar) {
+  return archive_entry_hardlink(tar.entry()) == nullptr && archive_entry_filetype(tar.entry()) == AE_IFREG &&
+         archive_entry_sparse_count(tar.entry()) == 0;
+}
+
+Result<TreeUsage> UnpackTar(TarFrameWriter& tar_bytes, int layer_dir, const LayerLimits& limits) {
   ASSIGN_OR_RETURN(const std::unique_ptr<TarReader> tar, TarReader::Open(tar_bytes));
   LayerWriter writer(layer_dir, limits);
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, tar->Next());
     if (!more) break;
+    if (IsPlainFile(*tar)) {
+      ASSIGN_OR_RETURN(const std::string path, CleanLayerPath(archive_entry_pathname(tar->entry())));
+      const auto size = static_cast<uint64_t>(std::max<int64_t>(archive_entry_size(tar->entry()), 0));
+      if (!LayerWriter::IsWhiteout(path)) RETURN_IF_ERROR(tar_bytes.File(tar->DataOffset(), size, path));
+    }
     RETURN_IF_ERROR(writer.Add(*tar));
   }
   RETURN_IF_ERROR(writer.Finish());
@@ -53,9 +70,14 @@ Result<UnpackedLayer> Unpack(ByteSource& source, const LayerBlob& blob, int laye
                    Inflate(packed, {.max_output_bytes = options.limits.max_bytes}));
   HashedSource tar_bytes(*inflated, options.cancelled);
   UnpackedLayer layer;
-  ASSIGN_OR_RETURN(layer.usage, UnpackTar(tar_bytes, layer_dir, options.limits));
-  // Builders pad tars and streams; both digests are over all of it.
-  RETURN_IF_ERROR(tar_bytes.Drain());
+  TarFrameWriter framed(tar_bytes, options.frame_fd);
+  ASSIGN_OR_RETURN(layer.usage, UnpackTar(framed, layer_dir, options.limits));
+  // Builders pad tars and streams; both digests, and the frame, are over all of it.
+  std::vector<char> padding(size_t{64} << 10);
+  for (size_t count = 1; count != 0;) {
+    ASSIGN_OR_RETURN(count, framed.Read(padding));
+  }
+  RETURN_IF_ERROR(framed.Finish());
   RETURN_IF_ERROR(packed.Drain());
   layer.digest = packed.Digest();
   layer.diff_id = tar_bytes.Digest();

@@ -25,6 +25,7 @@ struct LayerBlob {
 struct UnpackOptions {
   LayerLimits limits;
   const std::atomic<bool>* cancelled = nullptr;  // set by another thread: give up with kCancelled
+  int frame_fd = -1;                             // where the frame of the tar goes (tar_frame.h); -1: nowhere
 };
 
 struct UnpackedLayer {

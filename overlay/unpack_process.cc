@@ -121,13 +121,16 @@ Result<UniqueFd> MakeRequest(const std::optional<Extent>& extent, const LayerBlo
   return SealedData("unpack-request", {reinterpret_cast<const char*>(&request), sizeof request});
 }
 
-Result<SpawnedProcess> Start(const Unpacker& unpacker, int request, int blob, int layer_dir, int report, int group) {
+Result<SpawnedProcess> Start(const Unpacker& unpacker, int request, int blob, const UnpackTarget& target, int report,
+                             int group) {
   ASSIGN_OR_RETURN(const UniqueFd null, OpenAt(AT_FDCWD, "/dev/null", O_RDWR));
   SpawnOptions options;
   options.executable_fd = unpacker.program.get();
   options.arguments = {"fermata-unpack"};
-  options.fds = {{null.get(), 0}, {null.get(), 1},       {null.get(), 2},    {request, kRequestFd},
-                 {blob, kBlobFd}, {layer_dir, kLayerFd}, {report, kReportFd}};
+  options.fds = {{null.get(), 0},     {null.get(), 1},
+                 {null.get(), 2},     {request, kRequestFd},
+                 {blob, kBlobFd},     {target.layer_dir, kLayerFd},
+                 {report, kReportFd}, {target.frame_fd >= 0 ? target.frame_fd : null.get(), kFrameFd}};
   options.cgroup_fd = group;
   options.new_pid_namespace = true;
   return Spawn(options);
@@ -182,16 +185,15 @@ Result<TreeUsage> CheckReport(const UnpackReport& report, const LayerBlob& blob)
 }
 
 Result<UnpackReport> RunProcess(const Unpacker& unpacker, Feeder* feeder, const std::optional<Extent>& extent,
-                                const LayerBlob& blob, int layer_dir, const LayerLimits& limits,
-                                const Cancellation& cancellation) {
+                                const LayerBlob& blob, const UnpackTarget& target, const Cancellation& cancellation) {
   std::unique_ptr<HelperGroup> group;
   if (unpacker.make_group) {
     ASSIGN_OR_RETURN(group, unpacker.make_group());
   }
-  ASSIGN_OR_RETURN(const UniqueFd request, MakeRequest(extent, blob, limits));
+  ASSIGN_OR_RETURN(const UniqueFd request, MakeRequest(extent, blob, target.limits));
   ASSIGN_OR_RETURN(Pipe reports, MakePipe());
   const int blob_fd = feeder != nullptr ? feeder->reader() : extent->fd;
-  ASSIGN_OR_RETURN(SpawnedProcess spawned, Start(unpacker, request.get(), blob_fd, layer_dir, reports.writer.get(),
+  ASSIGN_OR_RETURN(SpawnedProcess spawned, Start(unpacker, request.get(), blob_fd, target, reports.writer.get(),
                                                  group != nullptr ? group->fd() : -1));
   Process process(std::move(spawned));
   reports.writer.Reset();  // its end of file is the end of the process
@@ -201,15 +203,15 @@ Result<UnpackReport> RunProcess(const Unpacker& unpacker, Feeder* feeder, const 
 
 }  // namespace
 
-Result<TreeUsage> UnpackConfined(const Unpacker& unpacker, ByteSource& source, const LayerBlob& blob, int layer_dir,
-                                 const LayerLimits& limits, const Cancellation& cancellation) {
+Result<TreeUsage> UnpackConfined(const Unpacker& unpacker, ByteSource& source, const LayerBlob& blob,
+                                 const UnpackTarget& target, const Cancellation& cancellation) {
   const auto unpack = [&]() -> Result<TreeUsage> {
     const std::optional<Extent> extent = source.extent();
     std::unique_ptr<Feeder> feeder;
     if (!extent) {
       ASSIGN_OR_RETURN(feeder, Feeder::Start(source));
     }
-    const auto report = RunProcess(unpacker, feeder.get(), extent, blob, layer_dir, limits, cancellation);
+    const auto report = RunProcess(unpacker, feeder.get(), extent, blob, target, cancellation);
     if (feeder != nullptr) {
       // What the process makes of a stream that broke off matters less than why it did.
       if (auto failure = feeder->Finish(); failure && report && report->kind == ReportKind::kFailed) return *failure;

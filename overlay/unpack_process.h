@@ -30,10 +30,16 @@ struct Unpacker {
   std::chrono::milliseconds deadline = std::chrono::minutes(10);     // without any progress
 };
 
+struct UnpackTarget {
+  int layer_dir = -1;  // an empty directory
+  int frame_fd = -1;   // an empty file
+  LayerLimits limits;
+};
+
 // As UnpackLayer. The process reads `source` itself where that has an extent, else a thread feeds it. On return the
 // process is gone and reaped. kDeadlineExceeded: no progress; kCancelled: at once after `cancellation`;
 // kResourceExhausted: its limits of memory or time.
-Result<TreeUsage> UnpackConfined(const Unpacker& unpacker, ByteSource& source, const LayerBlob& blob, int layer_dir,
-                                 const LayerLimits& limits, const Cancellation& cancellation);
+Result<TreeUsage> UnpackConfined(const Unpacker& unpacker, ByteSource& source, const LayerBlob& blob,
+                                 const UnpackTarget& target, const Cancellation& cancellation);
 
 }  // namespace fermata::overlay

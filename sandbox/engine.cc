@@ -104,6 +104,8 @@ Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config, Network& netwo
   overlay::ImageStoreOptions store_options;
   store_options.unpacker = std::move(unpacker);
   ASSIGN_OR_RETURN(e.images, overlay::ImageStore::Open(e.config.data_dir, std::move(store_options)));
+  e.registry = std::make_unique<overlay::RegistryClient>(e.config.registry);
+  e.puller = std::make_unique<overlay::ImagePuller>(*e.images, *e.registry, e.config.signature_policies);
   e.overlay_append = overlay::LowerdirAppendSupported(e.config.data_dir);
   ASSIGN_OR_RETURN(e.reactor, runtime::Reactor::Start());
   // The first container should not pay for compiling these.

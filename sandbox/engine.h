@@ -17,6 +17,8 @@
 #include "cgroups/devices.h"
 #include "cgroups/settings.h"
 #include "overlay/image/image_store.h"
+#include "overlay/registry/puller.h"
+#include "overlay/registry/registry_client.h"
 #include "runtime/base/task_pool.h"
 #include "runtime/helper/path_helper.h"
 #include "runtime/launch/namespaces.h"
@@ -38,7 +40,10 @@ struct EngineConfig {
   std::string cgroup_root;  // below the cgroup2 mount: "fermata" or "fermata-<instance>"
   cgroups::MissingControllers missing_controllers = cgroups::MissingControllers::kError;
   bool reject_missing_host_path = false;  // else a directory is made, as containerd and CRI-O do
-  FaultHook fault;                        // tests only
+  overlay::RegistryOptions registry;
+  std::vector<std::string> signature_policies;  // policy.json: the first that exists
+  std::vector<std::string> pinned_images;       // names, or their beginnings with a * behind
+  FaultHook fault;                              // tests only
 };
 
 // The part of a sandbox that lives with this daemon only.
@@ -85,6 +90,8 @@ struct Engine {
   std::unique_ptr<HelperGroups> helpers;
   std::unique_ptr<runtime::PathHelper> paths;  // for whatever lies on a file system of somebody else
   std::unique_ptr<overlay::ImageStore> images;
+  std::unique_ptr<overlay::RegistryClient> registry;
+  std::unique_ptr<overlay::ImagePuller> puller;
   std::unique_ptr<runtime::Reactor> reactor;
   runtime::SeccompCache seccomp;
   LiveSandboxes live;

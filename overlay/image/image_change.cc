@@ -8,6 +8,7 @@
 #include "overlay/image/image_store.h"
 #include "overlay/image/reference.h"
 #include "overlay/image/scratch.h"
+#include "overlay/tar_frame.h"
 #include "overlay/tree_checksum.h"
 #include "runtime/base/file.h"
 
@@ -119,21 +120,20 @@ Result<> ImageStore::Repair(const Image& image, const std::string& diff_id, std:
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<Scratch> scratch, Scratch::Make(data_.get()), context);
   const LayerTask task{diff_id, manifest.layers[index], std::move(blobs)};
-  TreeUsage usage;
-  {
-    ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(scratch->fd(), "layer", 0700), context);
-    const LayerFlights::Progress silent{[](uint64_t) {}, [] {}};
-    ASSIGN_OR_RETURN(usage, UnpackOne(task, directory.get(), cancellation, silent), context);
-  }
-  ASSIGN_OR_RETURN(const uint64_t checksum, ChecksumTree(scratch->fd(), "layer", &cancellation.flag()), context);
+  LayerRecord unpacked;
+  RETURN_IF_ERROR(UnpackInto(scratch->fd(), task, unpacked, cancellation, {[](uint64_t) {}, [] {}}), context);
   if (::syncfs(data_.get()) != 0) return Error::Errno(context, ": syncfs");
   const std::lock_guard lock(write_mutex_);
   auto replaced = layers_.ChangeUnheld(diff_id, [&](LayerRecord& record) -> Result<> {
     LayerRecord changed = record;
-    changed.usage = usage;
-    changed.checksum = checksum;
-    if (::renameat2(scratch->fd(), "layer", data_.get(), ("layers/" + record.name).c_str(), RENAME_EXCHANGE) != 0) {
-      return Error::Errno("exchange layers/", record.name);
+    changed.usage = unpacked.usage;
+    changed.checksum = unpacked.checksum;
+    const std::string place = "layers/" + record.name;
+    if (::renameat2(scratch->fd(), "layer", data_.get(), place.c_str(), RENAME_EXCHANGE) != 0) {
+      return Error::Errno("exchange ", place);
+    }
+    if (::renameat(scratch->fd(), "frame", data_.get(), ("frames/" + record.name).c_str()) != 0) {
+      return Error::Errno("rename frames/", record.name);
     }
     RETURN_IF_ERROR(records_.Commit(std::span(&changed, 1), {}));  // else the old checksum finds it damaged again
     record = changed;
@@ -151,15 +151,44 @@ Result<std::string> ImageStore::ReadDocument(const std::string& digest) const {
   return document;
 }
 
-Result<HeldLayers> ImageStore::HoldImage(const Image& image, std::vector<LayerRecord>& layers) {
+namespace {
+
+// Owns what a TarFrameReader reads from.
+class LayerTar : public ByteSource {
+ public:
+  LayerTar(HeldLayers held, UniqueFd frame, UniqueFd layer)
+      : held_(std::move(held)),
+        frame_(std::move(frame)),
+        layer_(std::move(layer)),
+        reader_(frame_.get(), layer_.get()) {}
+  Result<size_t> Read(std::span<char> buffer) override { return reader_.Read(buffer); }
+
+ private:
+  HeldLayers held_;
+  UniqueFd frame_, layer_;
+  TarFrameReader reader_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ByteSource>> ImageStore::OpenLayerTar(const std::string& diff_id) {
   HeldLayers held(layers_);
-  layers.clear();
-  for (const std::string& diff_id : image.config.diff_ids) {
-    if (!held.Add(diff_id)) return Error::Make(ErrorCode::kNotFound, "image ", image.id, ": not there any more");
-    layers.push_back(*layers_.Find(diff_id));
+  const std::string context = "layer " + diff_id;
+  if (!held.Add(diff_id)) return Error::Make(ErrorCode::kNotFound, context, ": not there any more");
+  const std::string name = layers_.Find(diff_id)->name;
+  auto frame = OpenAt(data_.get(), "frames/" + name, O_RDONLY);
+  if (!frame) {
+    return std::move(frame)
+        .error()
+        .Wrap(context + ": it was unpacked without one, pull or import it again")
+        .WithCode(ErrorCode::kNotFound);
   }
-  return held;
+  ASSIGN_OR_RETURN(UniqueFd layer, OpenAt(data_.get(), "layers/" + name, O_RDONLY | O_DIRECTORY), context);
+  return std::unique_ptr<ByteSource>(
+      std::make_unique<LayerTar>(std::move(held), std::move(frame).value(), std::move(layer)));
 }
+
+Result<UniqueFd> ImageStore::TemporaryFile() const { return OpenAt(data_.get(), ".", O_RDWR | O_TMPFILE, 0600); }
 
 uint64_t ImageStore::LayerBytes(const std::string& diff_id) const {
   const auto record = layers_.Find(diff_id);

@@ -58,7 +58,7 @@ Result<std::unique_ptr<ImageStore>> ImageStore::Open(const std::string& data_dir
   ASSIGN_OR_RETURN(UniqueFd data, MakeDirectories(AT_FDCWD, data_dir, 0700), context);
   // A crash may have left gigabytes in staging, and sweeping a thing twice is what RemoveTree allows.
   RETURN_IF_ERROR(RemoveTree(data.get(), "staging"), context);
-  for (const char* name : {"layers", "snapshots", "blobs/sha256", "staging"}) {
+  for (const char* name : {"layers", "frames", "snapshots", "blobs/sha256", "staging"}) {
     RETURN_IF_ERROR(MakeDirectories(data.get(), name, 0700), context);
   }
   ASSIGN_OR_RETURN(ImageRecords records, ImageRecords::Open(data_dir + "/images.db"), context);
@@ -115,6 +115,13 @@ Result<> ImageStore::LoadLayers() {
   for (const LayerRecord& layer : lost) problems_.push_back("layer " + layer.diff_id + ": its directory is missing");
   if (!lost.empty()) RETURN_IF_ERROR(records_.Remove("", lost));
   for (const std::string& name : unrecorded) RETURN_IF_ERROR(RemoveTree(directory.get(), name), "layers");
+  ASSIGN_OR_RETURN(const UniqueFd frames, OpenAt(data_.get(), "frames", O_RDONLY | O_DIRECTORY));
+  ASSIGN_OR_RETURN(const std::vector<std::string> frame_names, ListDirectory(frames.get()));
+  for (const std::string& name : frame_names) {
+    const bool is_wanted =
+        std::any_of(there.begin(), there.end(), [&](const LayerRecord& l) { return l.name == name; });
+    if (!is_wanted) RETURN_IF_ERROR(RemoveTree(frames.get(), name), "frames");
+  }
   return {};
 }
 
@@ -222,7 +229,10 @@ Result<std::vector<std::string>> ImageStore::Forget(const std::string& image_id)
     return std::move(removed).error();
   }
   std::vector<std::string> doomed;
-  for (const LayerRecord& layer : layers) doomed.push_back("layers/" + layer.name);
+  for (const LayerRecord& layer : layers) {
+    doomed.push_back("layers/" + layer.name);
+    doomed.push_back("frames/" + layer.name);
+  }
   const std::string manifest = image != nullptr ? image->manifest_digest
                                : was_damaged    ? was_damaged.mapped().manifest_digest
                                                 : "";

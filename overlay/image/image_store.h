@@ -3,6 +3,7 @@
 //
 //   images.db          records                      layers/<name>/        one unpacked layer each
 //   blobs/sha256/<hex> manifests, configurations    snapshots/<id>/       writable tops of containers
+//   frames/<name>      what of a layer's tar is not in its directory (tar_frame.h)
 //   staging/           what is being made or deleted; swept by Open
 //   reserve            room for the records of a removal when the disk is full
 //
@@ -104,8 +105,11 @@ class ImageStore {
 
   // A document (manifest, configuration) by its digest, as it came. kNotFound.
   [[nodiscard]] Result<std::string> ReadDocument(const std::string& digest) const;
-  // The layers of `image` by name (layers/<name>), bottom first, and held; for export. kNotFound: removed meanwhile.
-  Result<HeldLayers> HoldImage(const Image& image, std::vector<LayerRecord>& layers);
+  // The layer's tar as it was unpacked; the caller compares the digest. Keeps what it reads. kNotFound: removed, or
+  // unpacked by a version that kept no frames.
+  [[nodiscard]] Result<std::unique_ptr<ByteSource>> OpenLayerTar(const std::string& diff_id);
+  // A file without a name, on the disk of the store; gone with its descriptor.
+  [[nodiscard]] Result<UniqueFd> TemporaryFile() const;
   // Layers that nobody needs go; those that failed pulls have left, too.
   Result<> Collect() { return CollectLayers(); }
   [[nodiscard]] uint64_t LayerBytes(const std::string& diff_id) const;  // on disk; 0 when it is not there
@@ -137,8 +141,9 @@ class ImageStore {
 
   // layer_landing.cc: what a flight does.
   Result<> LandLayer(const LayerTask& task, const Cancellation& cancellation, const LayerFlights::Progress& progress);
-  Result<TreeUsage> UnpackOne(const LayerTask& task, int layer_dir, const Cancellation& cancellation,
-                              const LayerFlights::Progress& progress) const;
+  // Makes "layer" and "frame" in the scratch directory, and fills in all of `layer` but its name.
+  Result<> UnpackInto(int scratch, const LayerTask& task, LayerRecord& layer, const Cancellation& cancellation,
+                      const LayerFlights::Progress& progress) const;
   Result<> CommitLayer(Landing& landing);
   Result<> CommitLayers(std::span<Landing* const> landings);
 

@@ -62,7 +62,8 @@ class LayerFlights::Wait {
   ~Wait() {
     std::unique_lock lock(flights_.mutex_);
     for (Item& item : items_) Leave(item);
-    // What nobody else waits for is cancelled and ends soon: then nothing of it is left when the caller hears of the end.
+    // What nobody else waits for is cancelled and ends soon: then nothing of it is left when the caller hears of the
+    // end.
     const auto is_over = [](const Item& item) {
       return item.flight == nullptr || item.flight->ended || !item.flight->waiters.empty();
     };

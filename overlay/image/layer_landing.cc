@@ -14,7 +14,15 @@
 namespace fermata::overlay {
 namespace {
 
-constexpr const char* kStaged = "layer";  // in the scratch directory
+// In the scratch directory.
+constexpr const char* kStaged = "layer";
+constexpr const char* kStagedFrame = "frame";
+
+struct Place {
+  const char* staged;
+  std::string folder;  // of the store
+};
+const Place kPlaces[] = {{kStaged, "layers/"}, {kStagedFrame, "frames/"}};
 
 // Tells what was read of a source. A source that the unpacker reads itself stays one.
 class CountedSource : public ByteSource {
@@ -47,27 +55,29 @@ Result<> ImageStore::LandLayer(const LayerTask& task, const Cancellation& cancel
   ASSIGN_OR_RETURN(const std::unique_ptr<Scratch> scratch, Scratch::Make(data_.get()));
   Landing landing{.scratch = scratch->fd()};
   landing.layer.diff_id = task.diff_id;
-  {
-    ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(scratch->fd(), kStaged, 0700));
-    ASSIGN_OR_RETURN(landing.layer.usage, UnpackOne(task, directory.get(), cancellation, progress));
-  }
-  progress.storing();
-  ASSIGN_OR_RETURN(landing.layer.checksum, ChecksumTree(scratch->fd(), kStaged, &cancellation.flag()));
+  RETURN_IF_ERROR(UnpackInto(scratch->fd(), task, landing.layer, cancellation, progress));
   if (cancellation.flag()) return Error::Make(ErrorCode::kCancelled, "cancelled");
   return CommitLayer(landing);
 }
 
-Result<TreeUsage> ImageStore::UnpackOne(const LayerTask& task, int layer_dir, const Cancellation& cancellation,
-                                        const LayerFlights::Progress& progress) const {
+Result<> ImageStore::UnpackInto(int scratch, const LayerTask& task, LayerRecord& layer,
+                                const Cancellation& cancellation, const LayerFlights::Progress& progress) const {
+  ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(scratch, kStaged, 0700));
+  ASSIGN_OR_RETURN(const UniqueFd frame, OpenAt(scratch, kStagedFrame, O_WRONLY | O_CREAT | O_EXCL, 0600));
   ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, task.blobs->Open(task.blob));
   CountedSource counted(*source, progress.fetched);
   const LayerBlob blob{task.blob.digest, task.blob.size_bytes, task.diff_id};
   if (options_.unpacker) {
-    return UnpackConfined(*options_.unpacker, counted, blob, layer_dir, options_.limits, cancellation);
+    const UnpackTarget target{directory.get(), frame.get(), options_.limits};
+    ASSIGN_OR_RETURN(layer.usage, UnpackConfined(*options_.unpacker, counted, blob, target, cancellation));
+  } else {
+    const UnpackOptions options{options_.limits, &cancellation.flag(), frame.get()};
+    ASSIGN_OR_RETURN(const UnpackedLayer unpacked, UnpackLayer(counted, blob, directory.get(), options));
+    layer.usage = unpacked.usage;
   }
-  ASSIGN_OR_RETURN(const UnpackedLayer unpacked,
-                   UnpackLayer(counted, blob, layer_dir, {options_.limits, &cancellation.flag()}));
-  return unpacked.usage;
+  progress.storing();
+  ASSIGN_OR_RETURN(layer.checksum, ChecksumTree(scratch, kStaged, &cancellation.flag()));
+  return {};
 }
 
 // Who comes while somebody commits waits, and the first of those then commits for all of them.
@@ -103,14 +113,18 @@ Result<> ImageStore::CommitLayers(std::span<Landing* const> landings) {
     for (size_t i = 0; i < landings.size(); ++i) {
       LayerRecord& layer = landings[i]->layer;
       layer.name = names[i];
-      const std::string place = "layers/" + layer.name;
-      if (::renameat2(landings[i]->scratch, kStaged, data_.get(), place.c_str(), RENAME_NOREPLACE) != 0) {
-        return Error::Errno("rename ", place);
-      }
       records.push_back(layer);
+      for (const auto& [staged, folder] : kPlaces) {
+        const std::string place = folder + layer.name;
+        if (::renameat2(landings[i]->scratch, staged, data_.get(), place.c_str(), RENAME_NOREPLACE) != 0) {
+          return Error::Errno("rename ", place);
+        }
+      }
     }
-    ASSIGN_OR_RETURN(const UniqueFd directory, OpenAt(data_.get(), "layers", O_RDONLY | O_DIRECTORY));
-    if (::fsync(directory.get()) != 0) return Error::Errno("fsync layers");
+    for (const char* const folder : {"layers", "frames"}) {
+      ASSIGN_OR_RETURN(const UniqueFd directory, OpenAt(data_.get(), folder, O_RDONLY | O_DIRECTORY));
+      if (::fsync(directory.get()) != 0) return Error::Errno("fsync ", folder);
+    }
     return records_.Commit(records, {});
   };
   Result<> done = move_all();
@@ -119,8 +133,10 @@ Result<> ImageStore::CommitLayers(std::span<Landing* const> landings) {
     return {};
   }
   for (size_t i = 0; i < records.size(); ++i) {
-    // What cannot be moved has no record and is swept by Open.
-    (void)::renameat(data_.get(), ("layers/" + names[i]).c_str(), landings[i]->scratch, kStaged);
+    // What cannot be moved, or was not, has no record and is swept by Open.
+    for (const auto& [staged, folder] : kPlaces) {
+      (void)::renameat(data_.get(), (folder + names[i]).c_str(), landings[i]->scratch, staged);
+    }
   }
   return std::move(done).error().Wrap("commit layers");
 }

@@ -53,7 +53,7 @@ Result<UnpackedLayer> Run() {
   RangeSource range(kBlobFd, request.offset, request.size);
   ReportingSource source(request.seekable != 0 ? static_cast<ByteSource&>(range) : stream);
   const LayerBlob blob{GetText(request.digest), request.size, GetText(request.diff_id)};
-  return UnpackLayer(source, blob, root.get(), {request.limits});
+  return UnpackLayer(source, blob, root.get(), {.limits = request.limits, .frame_fd = kFrameFd});
 }
 
 UnpackReport RunToReport() {

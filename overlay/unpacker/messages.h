@@ -17,8 +17,9 @@ inline constexpr int kRequestFd = 3;  // a sealed memory file that holds an Unpa
 inline constexpr int kBlobFd = 4;     // a file or a pipe
 inline constexpr int kLayerFd = 5;    // the empty directory
 inline constexpr int kReportFd = 6;   // a pipe for UnpackReports
+inline constexpr int kFrameFd = 7;    // an empty file for the frame of the tar
 
-inline constexpr uint32_t kUnpackMagic = 0x31504e55;  // "UNP1"; to be changed with the structures
+inline constexpr uint32_t kUnpackMagic = 0x32504e55;  // "UNP2"; to be changed with the structures
 inline constexpr size_t kDigestBytes = 72;            // of the text and a zero byte
 
 struct UnpackRequest {

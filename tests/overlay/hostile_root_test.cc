@@ -37,7 +37,7 @@ TEST_F(HostileByProcess, L01NothingLeavesTheLayerWhateverRunsBesideIt) {
           RunHostileCase(dir, name, cases[index], [this](const std::string& tar, int layer) {
             const UniqueFd file = MemoryFile(tar);
             RangeSource source(file.get(), 0, tar.size());
-            return UnpackConfined(unpacker_, source, {DigestOf(tar), tar.size(), DigestOf(tar)}, layer, {},
+            return UnpackConfined(unpacker_, source, {DigestOf(tar), tar.size(), DigestOf(tar)}, {.layer_dir = layer},
                                   *cancellation_);
           });
         }

@@ -66,7 +66,7 @@ class ProcessFixture : public LayerFixture {
   }
 
   Result<TreeUsage> Run(ByteSource& source, const LayerBlob& blob, const LayerLimits& limits = {}) const {
-    return UnpackConfined(unpacker_, source, blob, layer_.get(), limits, *cancellation_);
+    return UnpackConfined(unpacker_, source, blob, {.layer_dir = layer_.get(), .limits = limits}, *cancellation_);
   }
   Result<TreeUsage> RunTar(const std::string& tar, Compression compression = Compression::kNone,
                            const LayerLimits& limits = {}) const {
