@@ -21,8 +21,9 @@ std::optional<std::string> DecodeBase64(std::string text) {
   std::erase_if(text, [](char c) { return c == '\n' || c == '\r'; });
   if (text.empty() || text.size() % 4 != 0) return std::nullopt;
   std::string decoded(text.size() / 4 * 3, '\0');
-  const int size = ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()),
-                                     reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  const int size =
+      ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()),
+                        reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   if (size < 0) return std::nullopt;
   const auto padding = static_cast<size_t>(std::count(text.end() - 2, text.end(), '='));
   decoded.resize(static_cast<size_t>(size) - padding);
@@ -88,9 +89,7 @@ std::string NormalizeAuthKey(std::string_view key) {
   return path == "/v1" || path == "/v2" ? host : host + std::string(path);
 }
 
-std::string HelperKey(const std::string& host) {
-  return host == "docker.io" ? "https://index.docker.io/v1/" : host;
-}
+std::string HelperKey(const std::string& host) { return host == "docker.io" ? "https://index.docker.io/v1/" : host; }
 
 Result<AuthFile> ParseAuthFile(std::string_view text, std::string_view what) {
   const auto document = ParseJson(text, what);

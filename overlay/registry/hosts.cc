@@ -1,8 +1,8 @@
 #include "overlay/registry/hosts.h"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <cctype>
-#include <toml++/toml.h>
 
 namespace fermata::overlay {
 namespace {
@@ -97,7 +97,8 @@ Result<> ReadCa(const Reader& reader, const toml::node& node, HostEndpoint& host
 Result<> ReadClient(const Reader& reader, const toml::node& node, HostEndpoint& host) {
   const toml::array* list = node.as_array();
   if (list != nullptr && list->size() != 1) return reader.Bad(node, "client has to be one certificate");
-  ASSIGN_OR_RETURN(const std::vector<std::string> files, reader.Texts(list != nullptr ? *list->get(0) : node, "client"));
+  ASSIGN_OR_RETURN(const std::vector<std::string> files,
+                   reader.Texts(list != nullptr ? *list->get(0) : node, "client"));
   if (files.empty() || files.size() > 2) return reader.Bad(node, "client has to be a certificate and maybe a key");
   host.client_cert = reader.Absolute(files[0]);
   if (files.size() == 2 && !files[1].empty()) host.client_key = reader.Absolute(files[1]);
@@ -148,10 +149,14 @@ Result<> ReadTokenHosts(const Reader& reader, const toml::node& node, HostEndpoi
 }
 
 constexpr Setting kSettings[] = {
-    {"capabilities", ReadCapabilities}, {"skip_verify", ReadSkipVerify},
-    {"ca", ReadCa},                     {"client", ReadClient},
-    {"header", ReadHeaders},            {"auth", ReadAuth},
-    {"auth_file", ReadAuthFile},        {"token_hosts", ReadTokenHosts},
+    {"capabilities", ReadCapabilities},
+    {"skip_verify", ReadSkipVerify},
+    {"ca", ReadCa},
+    {"client", ReadClient},
+    {"header", ReadHeaders},
+    {"auth", ReadAuth},
+    {"auth_file", ReadAuthFile},
+    {"token_hosts", ReadTokenHosts},
 };
 
 // `skip` are keys of the table that are not about this host.
@@ -160,8 +165,8 @@ Result<> ReadSettings(const Reader& reader, const toml::table& table, HostEndpoi
   for (const auto& [name, value] : table) {
     const std::string_view key = name.str();
     if (std::find(skip.begin(), skip.end(), key) != skip.end()) continue;
-    const auto* const setting =
-        std::find_if(std::begin(kSettings), std::end(kSettings), [&](const Setting& known) { return known.key == key; });
+    const auto* const setting = std::find_if(std::begin(kSettings), std::end(kSettings),
+                                             [&](const Setting& known) { return known.key == key; });
     if (setting == std::end(kSettings)) return Invalid(reader.At(name.source()), "unknown key " + Shown(key));
     RETURN_IF_ERROR(setting->read(reader, value, host));
   }

@@ -1,5 +1,5 @@
-// Hosts: where a registry is and how it is talked to: its mirrors in order, then the registry itself. From hosts.toml in
-// the directory form of containerd; README.md lists the keys, those of our own marked. Values; ParseHosts is pure.
+// Hosts: where a registry is and how it is talked to: its mirrors in order, then the registry itself. From hosts.toml
+// in the directory form of containerd; README.md lists the keys, those of our own marked. Values; ParseHosts is pure.
 // Errors are kInvalidArgument and name file and line, never a value that may be a secret.
 #pragma once
 

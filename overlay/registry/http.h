@@ -5,8 +5,8 @@
 // 7.88 lets one paused stream hold up all others of the connection. TLS is 1.2 or newer; proxies come from the
 // environment, not for loopback addresses. Redirects are not followed here (http_redirect.h).
 //
-// Errors: kCancelled; kUnavailable: worth another try; kFailedPrecondition: the server's certificate does not convince;
-// kInvalidArgument: an answer beyond the limits. Texts have no header values and no queries.
+// Errors: kCancelled; kUnavailable: worth another try; kInternal: the server's certificate does not convince, which is
+// final; kInvalidArgument: an answer beyond the limits. Texts have no header values and no queries.
 #pragma once
 
 #include <chrono>

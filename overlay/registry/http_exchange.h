@@ -36,8 +36,8 @@ struct HttpRequest {
   std::string body;              // of POST and PUT
   ByteSource* upload = nullptr;  // instead of `body`, read by the thread that sends
   uint64_t upload_bytes = 0;
-  bool stream = false;                        // the answer is read at the pace of who reads it, maybe slowly
-  size_t buffer_bytes = size_t{256} << 10;    // that wait for the reader at most (and some 128 KiB)
+  bool stream = false;                      // the answer is read at the pace of who reads it, maybe slowly
+  size_t buffer_bytes = size_t{256} << 10;  // that wait for the reader at most (and some 128 KiB)
   Stops stops;
 };
 

@@ -5,18 +5,21 @@
 #pragma once
 
 #include <memory>
-#include <set>
-#include <string>
 
 #include "overlay/registry/http.h"
 
 namespace fermata::overlay {
 
 struct Outgoing {
-  HttpRequest request;         // its headers may go anywhere
+  HttpRequest request;          // its headers may go anywhere
   HttpHeaders private_headers;  // for the origin of the request only
 };
 
-Result<std::unique_ptr<HttpResponse>> SendFollowing(HttpTransport& transport, const Outgoing& outgoing);
+struct Followed {
+  std::unique_ptr<HttpResponse> response;
+  bool left_origin = false;  // it comes from somewhere that the request was not meant for
+};
+
+Result<Followed> SendFollowing(HttpTransport& transport, const Outgoing& outgoing);
 
 }  // namespace fermata::overlay

@@ -56,7 +56,8 @@ void HttpTransfer::Configure() {
   Set(handle_, CURLOPT_PROTOCOLS_STR, "http,https");
   Set(handle_, CURLOPT_FOLLOWLOCATION, 0L);
   Set(handle_, CURLOPT_NOSIGNAL, 1L);
-  Set(handle_, CURLOPT_QUICK_EXIT, 1L);  // or the end of a request would wait for its DNS look-up, and all others with it
+  Set(handle_, CURLOPT_QUICK_EXIT,
+      1L);  // or the end of a request would wait for its DNS look-up, and all others with it
   Set(handle_, CURLOPT_ERRORBUFFER, error_text_.data());
   Set(handle_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limits_.connect_timeout.count()));
   Set(handle_, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -83,14 +84,12 @@ void HttpTransfer::ConfigureCallbacks() {
         return CURL_PREREQFUNC_OK;
       }));
   Set(handle_, CURLOPT_HEADERDATA, this);
-  Set(handle_, CURLOPT_HEADERFUNCTION,
-      static_cast<DataFunction>([](char* data, size_t size, size_t count, void* self) {
+  Set(handle_, CURLOPT_HEADERFUNCTION, static_cast<DataFunction>([](char* data, size_t size, size_t count, void* self) {
         const size_t bytes = size * count;
         return static_cast<HttpTransfer*>(self)->OnHeaderLine({data, bytes}) ? bytes : size_t{0};
       }));
   Set(handle_, CURLOPT_WRITEDATA, this);
-  Set(handle_, CURLOPT_WRITEFUNCTION,
-      static_cast<DataFunction>([](char* data, size_t size, size_t count, void* self) {
+  Set(handle_, CURLOPT_WRITEFUNCTION, static_cast<DataFunction>([](char* data, size_t size, size_t count, void* self) {
         return static_cast<HttpTransfer*>(self)->OnBody({data, size * count});
       }));
 }
@@ -120,8 +119,7 @@ void HttpTransfer::ConfigureBody() {
     Set(handle_, CURLOPT_UPLOAD, 1L);
     Set(handle_, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.upload_bytes));
     Set(handle_, CURLOPT_READDATA, this);
-    Set(handle_, CURLOPT_READFUNCTION,
-        static_cast<DataFunction>([](char* data, size_t size, size_t count, void* self) {
+    Set(handle_, CURLOPT_READFUNCTION, static_cast<DataFunction>([](char* data, size_t size, size_t count, void* self) {
           return static_cast<HttpTransfer*>(self)->OnUpload({data, size * count});
         }));
   } else if (request.method != "GET") {
@@ -203,7 +201,7 @@ std::optional<Error> HttpTransfer::Outcome(int code) const {
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
-      return Error::Make(ErrorCode::kFailedPrecondition, "TLS: ", text);
+      return Error::Make(ErrorCode::kInternal, "TLS: ", text);
     case CURLE_OUT_OF_MEMORY:  // 7.88's answer to a header line over 100 KiB
       return Error::Make(ErrorCode::kInvalidArgument, "the headers of the answer are longer than 64 KiB");
     case CURLE_UNSUPPORTED_PROTOCOL:

@@ -1,5 +1,5 @@
-// HttpTransfer: libcurl's part of one exchange: handle, settings, callbacks, clock. Used by the thread of the event loop
-// (http.cc) alone, and known to it alone.
+// HttpTransfer: libcurl's part of one exchange: handle, settings, callbacks, clock. Used by the thread of the event
+// loop (http.cc) alone, and known to it alone.
 #pragma once
 
 #include <chrono>

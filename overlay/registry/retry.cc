@@ -34,7 +34,8 @@ std::optional<std::chrono::seconds> ParseHttpDate(std::string_view text) {
   if (text.size() != kSize || text.substr(3, 2) != ", " || !text.ends_with(" GMT")) return std::nullopt;
   const auto* const month = std::find(kMonths.begin(), kMonths.end(), text.substr(8, 3));
   const auto day = Number(text.substr(5, 2)), year = Number(text.substr(12, 4));
-  const auto hour = Number(text.substr(17, 2)), minute = Number(text.substr(20, 2)), second = Number(text.substr(23, 2));
+  const auto hour = Number(text.substr(17, 2)), minute = Number(text.substr(20, 2)),
+             second = Number(text.substr(23, 2));
   if (month == kMonths.end() || !day || !year || !hour || !minute || !second) return std::nullopt;
   const std::chrono::year_month_day date(std::chrono::year(static_cast<int>(*year)),
                                          std::chrono::month(static_cast<unsigned>(month - kMonths.begin()) + 1),

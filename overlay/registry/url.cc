@@ -66,10 +66,12 @@ bool IsBelow(std::string_view host, std::string_view domain) {
   return host.size() > domain.size() && host.ends_with(domain) && host[host.size() - domain.size() - 1] == '.';
 }
 
-// Whether anybody may have a name below `domain`. What a list of public suffixes would know is guessed on the safe side.
+// Whether anybody may have a name below `domain`. What a list of public suffixes would know is guessed on the safe
+// side.
 bool MayBePublicSuffix(std::string_view domain) {
-  constexpr std::string_view kShared[] = {"azurecr.io",  "amazonaws.com", "github.io",   "cloudfront.net", "run.app",
-                                          "appspot.com", "pkg.dev",       "herokuapp.com", "azureedge.net", "windows.net"};
+  constexpr std::string_view kShared[] = {"azurecr.io",    "amazonaws.com", "github.io", "cloudfront.net",
+                                          "run.app",       "appspot.com",   "pkg.dev",   "herokuapp.com",
+                                          "azureedge.net", "windows.net"};
   if (std::any_of(std::begin(kShared), std::end(kShared),
                   [&](std::string_view shared) { return domain == shared || IsBelow(domain, shared); })) {
     return true;

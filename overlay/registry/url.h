@@ -13,10 +13,10 @@ namespace fermata::overlay {
 
 struct Url {
   bool https = true;
-  std::string host;    // lower case; IPv6 in brackets
-  uint16_t port = 0;   // never 0 once parsed
-  std::string path;    // begins with "/", or empty
-  std::string query;   // without "?"; may hold a signature
+  std::string host;   // lower case; IPv6 in brackets
+  uint16_t port = 0;  // never 0 once parsed
+  std::string path;   // begins with "/", or empty
+  std::string query;  // without "?"; may hold a signature
 
   [[nodiscard]] std::string Origin() const;    // "https://host:port", the port always there
   [[nodiscard]] std::string Host() const;      // "host" or "host:port" where the port is not the scheme's own
