@@ -28,6 +28,10 @@ struct RegistryOptions {
   std::chrono::milliseconds no_progress_timeout = std::chrono::seconds(60);  // never a limit of the whole
   std::chrono::milliseconds retry_delay = std::chrono::milliseconds(500);    // of the first retry; doubles, with jitter
   unsigned retries = 4;                                                      // of one request, besides the first try
+  size_t streams_per_host = 8;                  // layers, or parts of them, that are on the way at once
+  uint64_t parallel_from = uint64_t{32} << 20;  // bytes: a blob of this size comes in parts, if the server can
+  uint64_t part_bytes = uint64_t{4} << 20;
+  unsigned parts_at_once = 4;  // of one blob; this many times part_bytes wait in memory for a slow reader
 };
 
 // One image of one registry, as it was found by Resolve. Open() of a manifest or configuration obeys the cancellation
@@ -37,6 +41,8 @@ class RemoteImage : public BlobProvider {
  public:
   // The manifest or index that the name stands for, digest and size verified.
   [[nodiscard]] virtual const Descriptor& target() const = 0;
+  // Of target(), as the registry said and the document agrees.
+  [[nodiscard]] virtual const std::string& media_type() const = 0;
 };
 
 class RegistryClient {
