@@ -20,13 +20,13 @@ struct DaemonConfig {
   cgroups::MissingControllers missing_controllers = cgroups::MissingControllers::kError;
   bool show_local_pods = false;  // cri.show_local_pods
   bool reject_missing_host_path = false;
-  std::string registry_hosts_dir = "/etc/fermata/certs.d";                     // images.hosts_dir
+  std::string registry_hosts_dir = "/etc/fermata/certs.d";                    // images.hosts_dir
   std::vector<std::string> registry_auth_files = {"/etc/fermata/auth.json"};  // images.auth_files
-  std::vector<std::string> signature_policies = {"/etc/fermata/policy.json",   // images.signature_policy: one, or a list
+  std::vector<std::string> signature_policies = {"/etc/fermata/policy.json",  // images.signature_policy: one, or a list
                                                  "/etc/containers/policy.json"};
   std::vector<std::string> pinned_images;  // images.pinned
   int64_t no_progress_seconds = 60;        // images.no_progress_seconds
-  int exit_when_idle_seconds = 0;  // 0: stays
+  int exit_when_idle_seconds = 0;          // 0: stays
 
   [[nodiscard]] std::string SocketPath() const { return socket.empty() ? run_dir + "/fermata.sock" : socket; }
   // Eight hex digits of SHA-256 of the data directory; empty for the default one. Names what several

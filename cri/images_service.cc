@@ -130,24 +130,25 @@ grpc::ServerUnaryReactor* ImagesService::Prune(grpc::CallbackServerContext* cont
 
 grpc::ServerUnaryReactor* ImagesService::Verify(grpc::CallbackServerContext*, const fv1::VerifyImagesRequest* request,
                                                 fv1::VerifyImagesResponse* response) {
-  return new LongCall("Images.Verify", engine_.tasks, [=, this](const LongCall::Cancellation& cancellation) -> Result<> {
-    const PodsService::Client present(presence_);
-    ASSIGN_OR_RETURN(const auto damaged, engine_.images->Verify(request->image(), *cancellation));
-    response->set_images(request->image().empty() ? static_cast<uint32_t>(engine_.images->List().size()) : 1);
-    for (const overlay::DamagedLayer& layer : damaged) {
-      fv1::LayerDamage& told = *response->add_damaged();
-      told.set_image_id(layer.image_id);
-      const overlay::ImagePtr image = engine_.images->Find(layer.image_id);
-      if (image != nullptr && !image->repo_tags.empty()) told.set_image_name(image->repo_tags.front());
-      told.set_diff_id(layer.diff_id);
-      told.set_reason(layer.reason);
-      if (!request->repair()) continue;
-      const Result<> repaired = engine_.puller->Repair(layer, {std::nullopt, cancellation, {}});
-      told.set_repaired(static_cast<bool>(repaired));
-      if (!repaired) told.set_repair_error(repaired.error().message());
-    }
-    return {};
-  });
+  return new LongCall(
+      "Images.Verify", engine_.tasks, [=, this](const LongCall::Cancellation& cancellation) -> Result<> {
+        const PodsService::Client present(presence_);
+        ASSIGN_OR_RETURN(const auto damaged, engine_.images->Verify(request->image(), *cancellation));
+        response->set_images(request->image().empty() ? static_cast<uint32_t>(engine_.images->List().size()) : 1);
+        for (const overlay::DamagedLayer& layer : damaged) {
+          fv1::LayerDamage& told = *response->add_damaged();
+          told.set_image_id(layer.image_id);
+          const overlay::ImagePtr image = engine_.images->Find(layer.image_id);
+          if (image != nullptr && !image->repo_tags.empty()) told.set_image_name(image->repo_tags.front());
+          told.set_diff_id(layer.diff_id);
+          told.set_reason(layer.reason);
+          if (!request->repair()) continue;
+          const Result<> repaired = engine_.puller->Repair(layer, {std::nullopt, cancellation, {}});
+          told.set_repaired(static_cast<bool>(repaired));
+          if (!repaired) told.set_repair_error(repaired.error().message());
+        }
+        return {};
+      });
 }
 
 }  // namespace fermata::cri

@@ -117,8 +117,8 @@ grpc::ServerWriteReactor<fv1::PushProgress>* ImagesService::Push(grpc::CallbackS
         (void)writer.Write(progress);  // a client that has gone cancels the whole
       };
       const std::string& destination = request.destination().empty() ? request.image() : request.destination();
-      ASSIGN_OR_RETURN(const std::string digest, overlay::PushImage(*engine_.images, *engine_.registry, request.image(),
-                                                                    destination, options));
+      ASSIGN_OR_RETURN(const std::string digest,
+                       overlay::PushImage(*engine_.images, *engine_.registry, request.image(), destination, options));
       fv1::PushProgress last;
       last.set_digest(digest);
       (void)writer.Write(last);
@@ -151,8 +151,8 @@ grpc::ServerUnaryReactor* ImagesService::CheckLogin(grpc::CallbackServerContext*
                       [=, this](const LongCall::Cancellation& cancellation) -> Result<> {
                         const PodsService::Client present(presence_);
                         const auto credentials = CredentialsOf(request->has_credentials(), request->credentials());
-                        return engine_.registry->CheckLogin(request->registry(), credentials.value_or(overlay::Credentials()),
-                                                            cancellation);
+                        return engine_.registry->CheckLogin(request->registry(),
+                                                            credentials.value_or(overlay::Credentials()), cancellation);
                       });
 }
 

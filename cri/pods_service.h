@@ -1,4 +1,5 @@
-// The services Pods and System of fermata.v1 (Images: images_service.h). Thread-safe; own nothing but the count of who is there.
+// The services Pods and System of fermata.v1 (Images: images_service.h). Thread-safe; own nothing but the count of who
+// is there.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

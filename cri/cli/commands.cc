@@ -1,12 +1,9 @@
 #include "cri/cli/commands.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/util/json_util.h>
 
-#include <chrono>
 #include <iostream>
 
-#include "cri/cli/archive_stream.h"
 #include "cri/cli/client.h"
 #include "cri/cli/output.h"
 #include "cri/version.h"
@@ -15,33 +12,6 @@ namespace fermata::cri::cli {
 namespace {
 
 constexpr size_t kShortId = 12;
-
-int64_t Now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-Result<int> PrintJson(const google::protobuf::Message& message) {
-  std::string text;
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.always_print_primitive_fields = true;
-  options.preserve_proto_field_names = true;
-  (void)google::protobuf::util::MessageToJsonString(message, &text, options);  // our own message: cannot fail
-  std::cout << text;
-  return 0;
-}
-
-std::string Joined(const google::protobuf::RepeatedPtrField<std::string>& words, const char* separator) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : separator) + word;
-  return text;
-}
-
-std::string ShortImageId(const std::string& id) {
-  constexpr std::string_view kPrefix = "sha256:";
-  return id.substr(id.starts_with(kPrefix) ? kPrefix.size() : 0, kShortId);
-}
 
 std::string StateWithCode(const fv1::ContainerStatus& container) {
   if (container.state() != "Exited" && container.state() != "CrashLoopBackOff") return container.state();
@@ -68,7 +38,7 @@ Result<int> ListPods(const Global& global, bool all) {
   for (const fv1::PodStatus& pod : pods.pods()) {
     auto& row = rows.emplace_back(std::vector<std::string>{
         pod.id().substr(0, kShortId), Printable(pod.name()), Printable(pod.namespace_()), pod.phase(),
-        std::to_string(pod.containers_size()), Age(pod.created_at_unix_nanos(), Now())});
+        std::to_string(pod.containers_size()), Age(pod.created_at_unix_nanos(), NowNs())});
     if (all) row.push_back(pod.owner());
   }
   std::cout << FormatTable(rows);
@@ -86,7 +56,7 @@ Result<int> ListContainers(const Global& global, bool all) {
       if (!all && container.state() != "Running") continue;
       rows.push_back({container.id().substr(0, kShortId), Printable(pod.name()), Printable(container.name()),
                       Printable(container.image()), StateWithCode(container), std::to_string(container.restart_count()),
-                      Age(container.created_at_unix_nanos(), Now())});
+                      Age(container.created_at_unix_nanos(), NowNs())});
     }
   }
   std::cout << FormatTable(rows);
@@ -133,64 +103,6 @@ Result<int> Remove(const Global& global, const std::vector<std::string>& pods, b
     request.set_force(force);
     RETURN_IF_ERROR(ToResult(client.pods->Remove(&context, request, &response)));
     std::cout << Printable(pod) << "\n";
-  }
-  return 0;
-}
-
-Result<int> ImportImage(const Global& global, const std::string& path, const std::string& name) {
-  ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
-  grpc::ClientContext context;
-  fv1::ImportResponse response;
-  const auto writer = client.images->Import(&context, &response);
-  fv1::ImportRequest part;
-  part.set_name(name);
-  bool wanted = writer->Write(part);
-  part.clear_name();
-  const Result<> sent = StreamArchive(path, [&](std::string_view data) {
-    part.set_data(data.data(), data.size());
-    wanted = wanted && writer->Write(part);
-    return wanted;
-  });
-  // When the daemon left in the middle its reason counts, not our broken pipe.
-  if (!sent && wanted) {
-    context.TryCancel();
-    (void)writer->Finish();
-    return Error(sent.error()).WithCode(ErrorCode::kInvalidArgument);
-  }
-  (void)writer->WritesDone();
-  RETURN_IF_ERROR(ToResult(writer->Finish()));
-  if (global.json) return PrintJson(response);
-  for (const fv1::ImageInfo& image : response.images()) {
-    std::cout << ShortImageId(image.id()) << "  " << Printable(Joined(image.tags(), ", ")) << "\n";
-  }
-  return 0;
-}
-
-Result<int> ListImages(const Global& global) {
-  ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
-  grpc::ClientContext context;
-  fv1::ListImagesResponse response;
-  RETURN_IF_ERROR(ToResult(client.images->List(&context, {}, &response)));
-  if (global.json) return PrintJson(response);
-  std::vector<std::vector<std::string>> rows = {{"IMAGE ID", "NAMES", "SIZE", "CREATED"}};
-  for (const fv1::ImageInfo& image : response.images()) {
-    const std::string names = image.tags().empty() ? Joined(image.digests(), ", ") : Joined(image.tags(), ", ");
-    rows.push_back({ShortImageId(image.id()), names.empty() ? "<none>" : Printable(names),
-                    HumanBytes(image.size_bytes()), Age(image.created_at_unix_nanos(), Now())});
-  }
-  std::cout << FormatTable(rows);
-  return 0;
-}
-
-Result<int> RemoveImages(const Global& global, const std::vector<std::string>& images) {
-  ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
-  for (const std::string& image : images) {
-    grpc::ClientContext context;
-    fv1::RemoveImageRequest request;
-    fv1::RemoveImageResponse response;
-    request.set_image(image);
-    RETURN_IF_ERROR(ToResult(client.images->Remove(&context, request, &response)));
-    std::cout << Printable(image) << "\n";
   }
   return 0;
 }

@@ -45,10 +45,6 @@ Result<int> Exec(const Global& global, const ExecOptions& options);
 Result<int> Stop(const Global& global, const std::vector<std::string>& pods, std::optional<int64_t> grace_seconds);
 Result<int> Remove(const Global& global, const std::vector<std::string>& pods, bool force);
 
-Result<int> ImportImage(const Global& global, const std::string& path, const std::string& name);
-Result<int> ListImages(const Global& global);
-Result<int> RemoveImages(const Global& global, const std::vector<std::string>& images);
-
 Result<int> Info(const Global& global);
 Result<int> Version(const Global& global);
 

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "cri/cli/commands.h"
+#include "cri/cli/image_options.h"
 #include "cri/cli/output.h"
 
 namespace {
@@ -19,7 +20,6 @@ struct Parsed {
   cli::LogsOptions logs;
   cli::ExecOptions exec;
   std::vector<std::string> names;
-  std::string path, name;
   int64_t grace = -1;
   bool all = false;
   bool force = false;
@@ -77,30 +77,12 @@ void AddContainerCommands(CLI::App& app, Parsed& p) {
 }
 
 void AddOtherCommands(CLI::App& app, Parsed& p) {
-  CLI::App* image = app.add_subcommand("image", "Images");
-  image->require_subcommand(1);
-  CLI::App* import =
-      image->add_subcommand("import", "Import an image: OCI archive or layout, docker save, or a root file system");
-  import->add_option("FILE", p.path, "archive (plain, gzip or zstd), OCI layout directory, or - for standard input")
-      ->required();
-  import->add_option("NAME", p.name,
-                     "name to give it (default: the names in the archive; a root file system has none)");
-  import->callback([&p] { p.command = [&p] { return cli::ImportImage(p.global, p.path, p.name);
-};
-}  // namespace
-);
-CLI::App* ls = image->add_subcommand("ls", "List images");
-ls->callback([&p] { p.command = [&p] { return cli::ListImages(p.global); }; });
-CLI::App* rm = image->add_subcommand("rm", "Remove images with all their names");
-rm->add_option("IMAGE", p.names, "names, digests or ids")->required();
-rm->callback([&p] { p.command = [&p] { return cli::RemoveImages(p.global, p.names); }; });
-
-app.add_subcommand("info", "Show the daemon and the machine")->callback([&p] {
-  p.command = [&p] { return cli::Info(p.global); };
-});
-app.add_subcommand("version", "Show the version")->callback([&p] {
-  p.command = [&p] { return cli::Version(p.global); };
-});
+  app.add_subcommand("info", "Show the daemon and the machine")->callback([&p] {
+    p.command = [&p] { return cli::Info(p.global); };
+  });
+  app.add_subcommand("version", "Show the version")->callback([&p] {
+    p.command = [&p] { return cli::Version(p.global); };
+  });
 }
 
 // `exec POD COMMAND...`: what follows the pod belongs to the command, also what looks like an option of ours; "--"
@@ -134,6 +116,7 @@ int main(int argc, char** argv) {
   app.fallthrough();
   AddPodCommands(app, parsed);
   AddContainerCommands(app, parsed);
+  cli::AddImageCommands(app, parsed.global, parsed.command);
   AddOtherCommands(app, parsed);
   std::vector<std::string> arguments = SeparateCommand({argv + 1, argv + argc});
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them

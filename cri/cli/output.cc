@@ -1,11 +1,14 @@
 #include "cri/cli/output.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/util/json_util.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
+#include <iostream>
 
 namespace fermata::cri::cli {
 
@@ -103,6 +106,34 @@ std::string PrefixedLines::Prefix(const std::string& name) const {
 bool UseColour(int fd) {
   const char* off = std::getenv("NO_COLOR");
   return ::isatty(fd) != 0 && (off == nullptr || *off == '\0');
+}
+
+int64_t NowNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+Result<int> PrintJson(const google::protobuf::Message& message) {
+  std::string text;
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  (void)google::protobuf::util::MessageToJsonString(message, &text, options);  // our own message: cannot fail
+  std::cout << text;
+  return 0;
+}
+
+std::string Joined(const google::protobuf::RepeatedPtrField<std::string>& words, const char* separator) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : separator) + word;
+  return text;
+}
+
+std::string ShortImageId(const std::string& id) {
+  constexpr std::string_view kPrefix = "sha256:";
+  constexpr size_t kShortId = 12;
+  return id.substr(id.starts_with(kPrefix) ? kPrefix.size() : 0, kShortId);
 }
 
 }  // namespace fermata::cri::cli

@@ -2,11 +2,16 @@
 // on a terminal and unless NO_COLOR is set; text that a tenant wrote never reaches a terminal with control bytes in it.
 #pragma once
 
+#include <google/protobuf/message.h>
+#include <google/protobuf/repeated_field.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "runtime/base/result.h"
 
 namespace fermata::cri::cli {
 
@@ -33,5 +38,12 @@ class PrefixedLines {
 };
 
 bool UseColour(int fd);
+
+int64_t NowNs();  // since 1970
+// Prints `message` as JSON, with all fields; gives the exit status.
+Result<int> PrintJson(const google::protobuf::Message& message);
+std::string Joined(const google::protobuf::RepeatedPtrField<std::string>& words, const char* separator);
+// The first twelve digits.
+std::string ShortImageId(const std::string& id);
 
 }  // namespace fermata::cri::cli
