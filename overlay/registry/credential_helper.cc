@@ -116,6 +116,7 @@ Result<std::optional<Credentials>> Run(const std::string& program, const std::st
                                        const Stops& stops) {
   // A file, not a pipe: nothing has to be written while the helper runs, or after it has gone.
   ASSIGN_OR_RETURN(const UniqueFd input, SealedData("credential-request", server_url));
+  if (::lseek(input.get(), 0, SEEK_SET) != 0) return Error::Errno("lseek");
   int ends[2] = {-1, -1};
   if (::pipe2(ends, O_CLOEXEC) != 0) return Error::Errno("pipe");
   const UniqueFd reader(ends[0]);

@@ -14,12 +14,15 @@ usage() { echo "usage: $0 [--seconds N] [--coverage] [--merge] [--full] [TARGET.
 
 # What each target is for, by source files. cpu_list is a part of container_plan's.
 declare -A sources=(
+  [auth_challenge]=overlay/registry/challenge.cc
+  [auth_file]=overlay/registry/auth_file.cc
   [cgroup_files]=cgroups/stats.cc
   [container_plan]='runtime/launch/container_plan.cc runtime/launch/identity.cc runtime/launch/launch_plan.cc
     runtime/launch/mounts.cc runtime/launch/scheduling.cc'
   [cpu_list]=''
   [device_rules]=cgroups/device_program.cc
   [exit_records]=runtime/monitor/exit_record.cc
+  [hosts_toml]=overlay/registry/hosts.cc
   [image_config]=overlay/image/config.cc
   [inflate]=overlay/inflate.cc
   [launch_plan]=runtime/launch/plan_format.cc
@@ -33,6 +36,7 @@ declare -A sources=(
     sandbox/pods/manifest_security.cc sandbox/pods/manifest_volumes.cc sandbox/pods/manifest_yaml.cc'
   [records]='runtime/base/cbor.cc sandbox/record_codec.cc'
   [reference]=overlay/image/reference.cc
+  [registry_headers]='overlay/registry/content_range.cc overlay/registry/retry.cc overlay/registry/url.cc'
   [seccomp]='runtime/launch/seccomp.cc runtime/launch/seccomp_compact.cc'
   [spec]='runtime/spec/spec_json.cc runtime/base/json.cc'
   [spec_checks]=sandbox/spec_checks.cc

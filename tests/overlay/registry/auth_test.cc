@@ -194,7 +194,8 @@ TEST_F(Auth, I05AChallengeOfAnotherPlaceIsNotAnswered) {
   registry_.On("/v2/app/blobs/" + image_.layer.digest, [&](const FakeRequest&) {
     return FakeAnswer{.status = 307, .headers = {{"Location", other_.url() + "/cdn"}}};
   });
-  for (const std::string challenge : {"Basic realm=\"r\"", "Bearer realm=\"" + other_.url() + "/token\""}) {
+  for (const std::string& challenge :
+       {std::string("Basic realm=\"r\""), "Bearer realm=\"" + other_.url() + "/token\""}) {
     other_.On("/cdn", [=](const FakeRequest&) {
       return FakeAnswer{.status = 401, .headers = {{"WWW-Authenticate", challenge}}};
     });
@@ -215,7 +216,7 @@ TEST_F(Auth, I05NothingIsTrustedAgainAfterADetour) {
   registry_.On("/stolen", [&](const FakeRequest& request) { return BlobAnswer(request, image_.layer_text); });
   ASSERT_OK(Pull(image_));
   for (const FakeRequest& request : registry_.requests()) {
-    if (request.path == "/stolen") EXPECT_EQ(request.Header("authorization"), "");
+    EXPECT_TRUE(request.path != "/stolen" || request.Header("authorization").empty());
   }
 }
 

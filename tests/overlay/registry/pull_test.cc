@@ -388,7 +388,7 @@ TEST_F(PullInParts, F12SurvivesCutsInEveryPart) {
   registry_.On(BlobPath(image_), [&](const FakeRequest& request) {
     FakeAnswer answer = BlobAnswer(request, image_.layer_text);
     const bool begins_a_part = std::stoul(request.Header("range").substr(6)) % options_.part_bytes == 0;
-    if (begins_a_part) answer.end = End::kReset, answer.cut_after = answer.body.size() / 2;
+    if (begins_a_part) answer.end = End::kFin, answer.cut_after = answer.body.size() / 2;
     return answer;
   });
   ExpectLayer();

@@ -3,34 +3,6 @@
 namespace fermata::overlay::testing {
 namespace {
 
-// Blobs in memory.
-class Blobs : public BlobProvider {
- public:
-  void Add(const std::string& text) { texts_[DigestOf(text)] = text; }
-  [[nodiscard]] Result<std::unique_ptr<ByteSource>> Open(const Descriptor& blob) const override {
-    class Source : public ByteSource {
-     public:
-      explicit Source(const std::string& text) : text_(text) {}
-      Result<size_t> Read(std::span<char> buffer) override {
-        const size_t count = std::min(buffer.size(), text_.size() - offset_);
-        text_.copy(buffer.data(), count, offset_);
-        offset_ += count;
-        return count;
-      }
-
-     private:
-      const std::string& text_;
-      size_t offset_ = 0;
-    };
-    const auto found = texts_.find(blob.digest);
-    if (found == texts_.end()) return Error::Make(ErrorCode::kInvalidArgument, "not there");
-    return std::unique_ptr<ByteSource>(std::make_unique<Source>(found->second));
-  }
-
- private:
-  std::map<std::string, std::string> texts_;
-};
-
 // Takes uploads as a good registry does, and remembers what it got.
 class Push : public RegistryTest {
  protected:
@@ -61,7 +33,7 @@ class Push : public RegistryTest {
   }
 
   TestImage image_;
-  Blobs blobs_;
+  MemoryBlobs blobs_;
   std::mutex mutex_;
   std::map<std::string, std::string> stored_;
   FakeRegistry registry_;
@@ -100,7 +72,7 @@ TEST_F(Push, I05AnUploadIsNotSentElsewhere) {
 }
 
 TEST_F(Push, ABlobThatIsMissingOrShortIsNamed) {
-  Blobs none;
+  MemoryBlobs none;
   const Reference reference = ParseReference("reg.example/app").value();
   EXPECT_FAILURE(client().Push(reference, image_.manifest, kManifestType, none, {}, cancellation_), kInvalidArgument,
                  "registry reg.example: app: push blob " + image_.config.digest + ": not there");

@@ -146,6 +146,34 @@ class RegistryTest : public ::testing::Test {
   std::unique_ptr<RegistryClient> client_;
 };
 
+// Blobs in memory.
+class MemoryBlobs : public BlobProvider {
+ public:
+  void Add(const std::string& text) { texts_[DigestOf(text)] = text; }
+  [[nodiscard]] Result<std::unique_ptr<ByteSource>> Open(const Descriptor& blob) const override {
+    class Source : public ByteSource {
+     public:
+      explicit Source(const std::string& text) : text_(text) {}
+      Result<size_t> Read(std::span<char> buffer) override {
+        const size_t count = std::min(buffer.size(), text_.size() - offset_);
+        text_.copy(buffer.data(), count, offset_);
+        offset_ += count;
+        return count;
+      }
+
+     private:
+      const std::string& text_;
+      size_t offset_ = 0;
+    };
+    const auto found = texts_.find(blob.digest);
+    if (found == texts_.end()) return Error::Make(ErrorCode::kInvalidArgument, "not there");
+    return std::unique_ptr<ByteSource>(std::make_unique<Source>(found->second));
+  }
+
+ private:
+  std::map<std::string, std::string> texts_;
+};
+
 // What a caller may see of a failure.
 #define EXPECT_FAILURE(result, expected_code, text)                                           \
   do {                                                                                        \

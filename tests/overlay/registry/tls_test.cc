@@ -77,6 +77,7 @@ TEST_F(Tls, I10OldTlsIsRefused) {
 }
 
 TEST_F(Tls, I10AServerThatSpeaksPlainHttpGetsNoRequest) {
+  options_.connect_timeout = std::chrono::milliseconds(200);
   FakeRegistry registry;
   ServeImage(registry, image_);
   WriteHosts("server = \"https://" + registry.host() + "\"\n");
@@ -87,6 +88,7 @@ TEST_F(Tls, I10AServerThatSpeaksPlainHttpGetsNoRequest) {
 }
 
 TEST_F(Tls, I10NoHostIsAskedByPlainHttpBecauseItIsLocal) {
+  options_.connect_timeout = std::chrono::milliseconds(200);
   FakeRegistry registry;
   ServeImage(registry, image_);
   ASSERT_FALSE(Resolve(registry.host() + "/app"));
