@@ -203,6 +203,17 @@ Result<std::vector<DockerImage>> ReadDockerManifest(const Json& document) {
 
 }  // namespace
 
+Result<> CheckDocumentKind(std::string_view text, MediaKind kind) {
+  const std::string_view what = kind == MediaKind::kIndex ? "index" : "manifest";
+  ASSIGN_OR_RETURN(const Json document, ParseDocument(text, what));
+  if (!document.is_object()) return Invalid(what, "not a JSON object");
+  const auto checked = ReadJson(what, [&]() -> Result<> { return CheckKind(document, kind, what); });
+  if (!checked) return checked.error();
+  RETURN_IF_ERROR(*checked);
+  if (!document.contains(kind == MediaKind::kIndex ? "manifests" : "layers")) return Invalid(what, "lists nothing");
+  return {};
+}
+
 Result<std::vector<Descriptor>> ParseIndex(std::string_view text) {
   return ReadDocument<std::vector<Descriptor>>(text, "index", ReadIndex);
 }

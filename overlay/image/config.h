@@ -43,6 +43,9 @@ struct ImageConfig {
 // Descriptors of manifests and indexes; those of other things are left out.
 Result<std::vector<Descriptor>> ParseIndex(std::string_view text);
 Result<Manifest> ParseManifest(std::string_view text);
+// Only that the document is of `kind` (a manifest or an index) and of nothing else. Manifests of other things than
+// images, signatures say, pass too.
+Result<> CheckDocumentKind(std::string_view text, MediaKind kind);
 Result<ImageConfig> ParseImageConfig(std::string_view text);
 
 // One image of a manifest.json as `docker save` writes it: paths in the archive, and names.

@@ -27,6 +27,16 @@ std::string NameIn(const Image& image, std::string_view reference) {
   return Contains(image.repo_tags, name) || Contains(image.repo_digests, name) ? name : "";
 }
 
+// The digests in the repository of `tag`, if it is the last tag of it.
+void AddOrphanedDigests(const Image& image, const std::string& tag, std::vector<std::string>& names) {
+  const std::string repository = tag.substr(0, tag.rfind(':'));
+  const auto is_other = [&](const std::string& other) { return other != tag && other.starts_with(repository + ":"); };
+  if (std::any_of(image.repo_tags.begin(), image.repo_tags.end(), is_other)) return;
+  for (const std::string& digest : image.repo_digests) {
+    if (digest.starts_with(repository + "@")) names.push_back(digest);
+  }
+}
+
 }  // namespace
 
 Result<> ImageStore::Tag(std::string_view reference, const std::string& new_tag) {
@@ -60,8 +70,12 @@ Result<RemovedName> ImageStore::RemoveName(std::string_view reference) {
     return RemovedName{name.empty() ? image->id : name, true};
   }
   const std::lock_guard lock(write_mutex_);
-  RETURN_IF_ERROR(records_.RemoveName(name), context);
-  Publish(catalog()->WithoutName(name));
+  std::vector<std::string> names = {name};
+  if (is_tag) AddOrphanedDigests(*image, name, names);
+  for (const std::string& gone : names) {
+    RETURN_IF_ERROR(records_.RemoveName(gone), context);
+    Publish(catalog()->WithoutName(gone));
+  }
   return RemovedName{name, false};
 }
 

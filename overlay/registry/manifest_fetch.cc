@@ -90,11 +90,7 @@ Result<RemoteDocument> CheckManifest(std::string text, std::string_view content_
   const std::string found = DigestOf(text);
   if (!digest.empty() && found != digest) return Invalid("its digest is " + found + ", not " + Shown(digest));
   ASSIGN_OR_RETURN(const ManifestType type, TypeOf(text, content_type));
-  if (type.kind == MediaKind::kIndex) {
-    RETURN_IF_ERROR(ParseIndex(text));
-  } else {
-    RETURN_IF_ERROR(ParseManifest(text));
-  }
+  RETURN_IF_ERROR(CheckDocumentKind(text, type.kind));
   RemoteDocument document;
   document.descriptor.kind = type.kind;
   document.descriptor.digest = found;
