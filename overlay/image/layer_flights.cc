@@ -20,9 +20,6 @@ size_t MaxFlightsOfOne() { return std::clamp<size_t>(std::thread::hardware_concu
 // A display is told after so many bytes, not at each read.
 constexpr uint64_t kTellEveryBytes = uint64_t{512} << 10;
 
-// After this many failures of others' flights a caller takes the failure as its own.
-constexpr unsigned kMaxForeignFailures = 2;
-
 Error Cancelled() { return Error::Make(ErrorCode::kCancelled, "cancelled"); }
 
 // Bad bytes are bad for all who want the same blob, and a full disk is everybody's.
@@ -41,9 +38,12 @@ struct LayerFlights::Flight {
   std::atomic<uint64_t> fetched_bytes = 0;
   std::atomic<bool> storing = false;
 
-  std::set<int> waiters;  // their event descriptors
+  std::map<int, const LayerTask*> waiters;  // by event descriptor, with what each would fly
+  int starter = -1;                         // of the waiters; -1: it has left, or this is a second try
+  bool is_second = false;
   bool ended = false;
   std::optional<Error> error;
+  std::shared_ptr<Flight> successor;  // where all but the starter go on after a failure
 };
 
 // One caller of Await. Leaves the flights that it still waits for when it goes.
@@ -114,7 +114,6 @@ class LayerFlights::Wait {
     LayerState state = LayerState::kWaiting;
     std::shared_ptr<Flight> flight;  // nullptr: not on one
     bool is_mine = false;            // this caller began the flight
-    unsigned foreign_failures = 0;
 
     [[nodiscard]] bool IsThere() const { return state == LayerState::kDone || state == LayerState::kPresent; }
   };
@@ -129,12 +128,8 @@ class LayerFlights::Wait {
       held_.Adopt(item.task.diff_id);  // Fly has taken a hold for each who waited
       return {};
     }
-    const bool same = flight->task.blob.digest == item.task.blob.digest && IsSameForAll(*flight->error);
-    // A flight that was given up by all others failed for nobody's reason.
-    const bool given_up = flight->error->code() == ErrorCode::kCancelled;
-    if (!given_up) ++item.foreign_failures;
-    if (!given_up && (item.is_mine || same || item.foreign_failures >= kMaxForeignFailures)) return *flight->error;
-    item.state = LayerState::kWaiting;
+    if (item.is_mine || flight->successor == nullptr) return *flight->error;
+    item.flight = flight->successor;  // which has us among its waiters
     return {};
   }
 
@@ -150,23 +145,26 @@ class LayerFlights::Wait {
       if (mine_ >= MaxFlightsOfOne()) return {};
       ASSIGN_OR_RETURN(auto cancellation, Cancellation::Make());
       const auto flight = std::make_shared<Flight>(item.task, std::move(cancellation));
+      flight->starter = event_.get();
       found = flights_.flights_.emplace(diff_id, flight).first;
       flights_.tasks_.Post([&flights = flights_, flight] { flights.Fly(flight); });
       ++mine_;
     }
     item.flight = found->second;
-    item.flight->waiters.insert(event_.get());
+    item.flight->waiters[event_.get()] = &item.task;
     item.state = LayerState::kFetching;
     return {};
   }
 
   void Leave(Item& item) {
     if (item.flight == nullptr) return;
+    if (item.flight->ended && item.flight->successor != nullptr && !item.is_mine) item.flight = item.flight->successor;
     if (item.flight->ended) {
       if (!item.flight->error) held_.Adopt(item.task.diff_id);  // to be released with the others
       return;
     }
     item.flight->waiters.erase(event_.get());
+    if (item.flight->starter == event_.get()) item.flight->starter = -1;
     if (item.flight->waiters.empty()) item.flight->cancellation->Cancel();
   }
 
@@ -192,7 +190,8 @@ Result<HeldLayers> LayerFlights::Await(std::vector<LayerTask> tasks, const Cance
 }
 
 void LayerFlights::Tell(const Flight& flight) {
-  for (const int event : flight.waiters) (void)::eventfd_write(event, 1);  // fails when it is readable already
+  for (const auto& [event, task] : flight.waiters)
+    (void)::eventfd_write(event, 1);  // fails when it is readable already
 }
 
 void LayerFlights::Fly(const std::shared_ptr<Flight>& flight) {
@@ -219,9 +218,27 @@ void LayerFlights::Fly(const std::shared_ptr<Flight>& flight) {
     layers_.Release(diff_id);
   } else {
     flight->error = std::move(landed).error();
+    SendSuccessor(*flight);
   }
   Tell(*flight);
   ended_.notify_all();
+}
+
+// What failed by one's registry or credentials may succeed by another's: once, for all others together. A flight that
+// was given up by everybody failed for nobody's reason, so who has come since gets a new one.
+void LayerFlights::SendSuccessor(Flight& flight) {
+  std::map<int, const LayerTask*> others = flight.waiters;
+  others.erase(flight.starter);
+  const bool given_up = flight.error->code() == ErrorCode::kCancelled;
+  if (ending_ || others.empty() || (!given_up && (flight.is_second || IsSameForAll(*flight.error)))) return;
+  auto cancellation = Cancellation::Make();
+  if (!cancellation) return;  // then the failure is everybody's
+  const auto next = std::make_shared<Flight>(*others.begin()->second, std::move(cancellation).value());
+  next->is_second = !given_up;
+  next->waiters = std::move(others);
+  flights_[next->task.diff_id] = next;
+  flight.successor = next;
+  tasks_.Post([this, next] { Fly(next); });
 }
 
 void LayerFlights::CancelAll() {

@@ -10,7 +10,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -70,7 +69,9 @@ class LayerFlights {
   class Wait;
 
   void Fly(const std::shared_ptr<Flight>& flight);
-  void Tell(const Flight& flight);  // those who wait for it; with mutex_ held
+  // These with mutex_ held.
+  void Tell(const Flight& flight);  // those who wait for it
+  void SendSuccessor(Flight& flight);
 
   LayerStore& layers_;
   const Land land_;
