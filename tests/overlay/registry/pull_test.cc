@@ -395,6 +395,14 @@ TEST_F(PullInParts, F12SurvivesCutsInEveryPart) {
   EXPECT_EQ(registry_.CountOf(BlobPath(image_)), 32U);
 }
 
+TEST_F(PullInParts, F12SurvivesAServerThatForgetsRanges) {
+  registry_.On(BlobPath(image_), [&](const FakeRequest& request) {
+    const bool first = request.Header("range").starts_with("bytes=0-");
+    return first ? BlobAnswer(request, image_.layer_text) : FakeAnswer{.body = image_.layer_text};
+  });
+  ExpectLayer();
+}
+
 TEST_F(PullInParts, APartThatFailsEndsTheBlob) {
   options_.retries = 1;
   registry_.On(BlobPath(image_), [&](const FakeRequest& request) {
