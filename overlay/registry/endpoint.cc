@@ -33,8 +33,10 @@ Authorizer::Lookup LookupFor(const std::shared_ptr<RegistryContext>& context, co
   const std::string name = host.origin ? target.domain : host.base.Host();
   std::vector<std::string> files = context->options.auth_files;
   if (!host.auth_file.empty()) files = {host.auth_file};
-  return [options = &context->options, files = std::move(files), name, repository = target.repository](
-             const Stops& stops) { return FindCredentials(files, name, repository, options->response_timeout, stops); };
+  return [options = &context->options, files = std::move(files), name,
+          repository = target.repository](const Stops& stops) {
+    return FindCredentials(files, {name, repository}, options->response_timeout, stops);
+  };
 }
 
 // The codes of the distribution specification. Others are not shown: a hostile registry could make them of what it was
@@ -97,8 +99,12 @@ Endpoint::Endpoint(std::shared_ptr<RegistryContext> context, HostEndpoint host, 
       domain_(target.domain),
       repository_(target.repository),
       tls_(std::move(tls)),
-      authorizer_(context_->transport, context_->tokens, host_, tls_, Given(host_, target),
-                  LookupFor(context_, host_, target)) {}
+      authorizer_({.transport = context_->transport,
+                   .tokens = context_->tokens,
+                   .host = host_,
+                   .tls = tls_,
+                   .given = Given(host_, target),
+                   .lookup = LookupFor(context_, host_, target)}) {}
 
 Url Endpoint::UrlOf(const std::string& path) const {
   Url url = host_.base;
