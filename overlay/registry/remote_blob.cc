@@ -115,7 +115,8 @@ Result<> BlobPart::GoOn(const Failure& failure) {
   since_failure_ = 0;
   const bool more_endpoints = endpoint_ + 1 < plan_.endpoints.size();
   const unsigned retries = more_endpoints ? std::min(plan_.options.retries, 1U) : plan_.options.retries;
-  if (failure.error.code() == ErrorCode::kUnavailable && failures_ < retries) {
+  const bool asked_to_wait = failure.delay && more_endpoints;  // rather ask the next at once
+  if (failure.error.code() == ErrorCode::kUnavailable && failures_ < retries && !asked_to_wait) {
     const auto delay = RetryDelay(plan_.options.retry_delay, failures_++);
     return plan_.stops.Sleep(failure.delay.value_or(delay));
   }

@@ -186,6 +186,15 @@ TEST_F(Mirrors, ABlobThatOneLacksComesFromTheNext) {
   EXPECT_TRUE(*layer == image_.layer_text);
 }
 
+TEST_F(Mirrors, F14NobodyWaitsForOneWhileThereIsAnother) {
+  ServeImage(mirror_, image_);
+  mirror_.On("/v2/app/blobs/" + image_.layer.digest, [](const FakeRequest&) {
+    return FakeAnswer{.status = 429, .headers = {{"Retry-After", "120"}}};
+  });
+  UseMirrors({mirror_.url()});
+  ASSERT_OK(Pull(image_));
+}
+
 TEST_F(Mirrors, OneThatMayNotResolveStillServesBlobs) {
   ServeImage(mirror_, image_);
   UseMirrors({mirror_.url()}, "capabilities = [\"pull\"]\n");
