@@ -97,12 +97,12 @@ Result<AuthFile> ParseAuthFile(std::string_view text, std::string_view what) {
   return ReadDocument(*document, what);
 }
 
-AuthChoice ChooseAuth(const AuthFile& file, const std::string& host, const std::string& repository) {
-  const std::string key = NormalizeAuthKey(host);
+AuthChoice ChooseAuth(const AuthFile& file, const AuthName& asked) {
+  const std::string key = NormalizeAuthKey(asked.host);
   if (const auto helper = file.cred_helpers.find(key); helper != file.cred_helpers.end()) {
     return {std::nullopt, helper->second};
   }
-  std::string name = repository.empty() ? key : key + "/" + repository;
+  std::string name = asked.repository.empty() ? key : key + "/" + asked.repository;
   for (;;) {
     if (const auto found = file.auths.find(name); found != file.auths.end()) return {found->second, ""};
     const size_t slash = name.rfind('/');
@@ -111,19 +111,18 @@ AuthChoice ChooseAuth(const AuthFile& file, const std::string& host, const std::
   }
 }
 
-Result<std::optional<Credentials>> FindCredentials(const std::vector<std::string>& files, const std::string& host,
-                                                   const std::string& repository, std::chrono::milliseconds deadline,
-                                                   const Stops& stops) {
+Result<std::optional<Credentials>> FindCredentials(const std::vector<std::string>& files, const AuthName& name,
+                                                   std::chrono::milliseconds deadline, const Stops& stops) {
   for (const std::string& path : files) {
     auto text = ReadFileAt(AT_FDCWD, path, kMaxFileBytes);
     if (!text && text.error().saved_errno() == ENOENT) continue;
     if (!text) return std::move(text).error();
     ASSIGN_OR_RETURN(const AuthFile file, ParseAuthFile(*text, path));
-    AuthChoice choice = ChooseAuth(file, host, repository);
+    AuthChoice choice = ChooseAuth(file, name);
     if (choice.credentials) return std::move(choice.credentials);
     if (choice.helper.empty()) continue;
     ASSIGN_OR_RETURN(std::optional<Credentials> told,
-                     RunCredentialHelper(choice.helper, HelperKey(NormalizeAuthKey(host)), deadline, stops));
+                     RunCredentialHelper(choice.helper, HelperKey(NormalizeAuthKey(name.host)), deadline, stops));
     if (told) return told;
   }
   return std::optional<Credentials>();

@@ -35,12 +35,14 @@ struct AuthChoice {
   std::optional<Credentials> credentials;
   std::string helper;
 };
-AuthChoice ChooseAuth(const AuthFile& file, const std::string& host, const std::string& repository);
+struct AuthName {
+  std::string host, repository;
+};
+AuthChoice ChooseAuth(const AuthFile& file, const AuthName& name);
 
 // The credentials that the first of `files` that knows the host has for it; helpers are run for up to `deadline`.
 // Files that are not there are left out.
-Result<std::optional<Credentials>> FindCredentials(const std::vector<std::string>& files, const std::string& host,
-                                                   const std::string& repository, std::chrono::milliseconds deadline,
-                                                   const Stops& stops);
+Result<std::optional<Credentials>> FindCredentials(const std::vector<std::string>& files, const AuthName& name,
+                                                   std::chrono::milliseconds deadline, const Stops& stops);
 
 }  // namespace fermata::overlay

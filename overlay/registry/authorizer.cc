@@ -4,15 +4,8 @@
 
 namespace fermata::overlay {
 
-Authorizer::Authorizer(HttpTransport& transport, TokenCache& tokens, const HostEndpoint& host, HttpTls tls,
-                       std::optional<Credentials> given, Lookup lookup)
-    : transport_(transport),
-      tokens_(tokens),
-      host_(host),
-      tls_(std::move(tls)),
-      lookup_(std::move(lookup)),
-      looked_up_(given && !given->empty()),
-      credentials_(std::move(given)) {}
+Authorizer::Authorizer(Setup setup)
+    : setup_(std::move(setup)), looked_up_(setup_.given && !setup_.given->empty()), credentials_(setup_.given) {}
 
 Authorizer::~Authorizer() = default;
 
@@ -40,7 +33,7 @@ Result<std::optional<Credentials>> Authorizer::WhoAsks(const Stops& stops) {
     if (looked_up_) return credentials_;
   }
   // Outside the lock: a helper may take its time. Two may look at once, and find the same.
-  ASSIGN_OR_RETURN(std::optional<Credentials> found, lookup_(stops));
+  ASSIGN_OR_RETURN(std::optional<Credentials> found, setup_.lookup(stops));
   const std::lock_guard lock(mutex_);
   looked_up_ = true;
   credentials_ = std::move(found);
@@ -71,8 +64,9 @@ Result<bool> Authorizer::AnswerBasic(const std::string& scope, const std::string
 }
 
 bool Authorizer::MayBeTold(const Url& realm) const {
-  if (SharesDomain(host_.base.host, realm.host)) return true;
-  return std::find(host_.token_hosts.begin(), host_.token_hosts.end(), realm.Host()) != host_.token_hosts.end();
+  if (SharesDomain(setup_.host.base.host, realm.host)) return true;
+  return std::find(setup_.host.token_hosts.begin(), setup_.host.token_hosts.end(), realm.Host()) !=
+         setup_.host.token_hosts.end();
 }
 
 Result<bool> Authorizer::AnswerBearer(const Challenge& challenge, const std::string& scope, const std::string& rejected,
@@ -86,7 +80,7 @@ Result<bool> Authorizer::AnswerBearer(const Challenge& challenge, const std::str
   }
   TokenRequest request;
   ASSIGN_OR_RETURN(request.realm, ParseUrl(challenge.realm), "realm of the token server");
-  if (host_.base.https && !request.realm.https) {
+  if (setup_.host.base.https && !request.realm.https) {
     return Error::Make(ErrorCode::kFailedPrecondition, "the registry sends for a token by plain http to ",
                        request.realm.Host());
   }
@@ -94,19 +88,19 @@ Result<bool> Authorizer::AnswerBearer(const Challenge& challenge, const std::str
   // The registry knows better, if it is itself a proxy with names of its own.
   request.scope = challenge.scope.empty() ? scope : challenge.scope;
   if (MayBeTold(request.realm)) request.credentials = std::move(who);
-  request.tls = tls_;
-  if (request.realm.Origin() != host_.base.Origin()) {
+  request.tls = setup_.tls;
+  if (request.realm.Origin() != setup_.host.base.Origin()) {
     request.tls.verify = true;
     request.tls.client_cert.clear();
     request.tls.client_key.clear();
   }
   request.stops = stops;
   const std::string key = request.Key();
-  if (rejected.starts_with("Bearer ")) tokens_.Drop(key, rejected.substr(7));
-  std::optional<Token> token = tokens_.Find(key);
+  if (rejected.starts_with("Bearer ")) setup_.tokens.Drop(key, rejected.substr(7));
+  std::optional<Token> token = setup_.tokens.Find(key);
   if (!token) {
-    ASSIGN_OR_RETURN(token, FetchToken(transport_, request));
-    tokens_.Store(key, *token);
+    ASSIGN_OR_RETURN(token, FetchToken(setup_.transport, request));
+    setup_.tokens.Store(key, *token);
   }
   Keep(scope, "Bearer " + token->value.registry_token, token->expires);
   return true;

@@ -22,9 +22,15 @@ class Authorizer {
   // Looks for credentials when a challenge asks for them first.
   using Lookup = std::function<Result<std::optional<Credentials>>(const Stops& stops)>;
 
-  // All but `host`, which is copied, must outlive it. `given` are used where they are not empty, else `lookup`.
-  Authorizer(HttpTransport& transport, TokenCache& tokens, const HostEndpoint& host, HttpTls tls,
-             std::optional<Credentials> given, Lookup lookup);
+  struct Setup {
+    HttpTransport& transport;  // this and the next outlive the authorizer
+    TokenCache& tokens;
+    HostEndpoint host;
+    HttpTls tls;
+    std::optional<Credentials> given;  // used where they are not empty, else
+    Lookup lookup;
+  };
+  explicit Authorizer(Setup setup);
   Authorizer(const Authorizer&) = delete;
   Authorizer& operator=(const Authorizer&) = delete;
   ~Authorizer();
@@ -48,11 +54,7 @@ class Authorizer {
   void Keep(const std::string& scope, std::string header,
             std::optional<std::chrono::steady_clock::time_point> expires = std::nullopt);
 
-  HttpTransport& transport_;
-  TokenCache& tokens_;
-  const HostEndpoint host_;
-  const HttpTls tls_;
-  const Lookup lookup_;
+  const Setup setup_;
   std::mutex mutex_;
   bool looked_up_;                          // mutex_
   std::optional<Credentials> credentials_;  // mutex_

@@ -21,12 +21,11 @@ HttpLimits LimitsOf(const RegistryOptions& options) {
   return limits;
 }
 
-// Whose credentials an endpoint gets: those of its own in the host file; those of the asker, for the registry itself
-// only; else those that the configured files have for its own name.
+// Whose credentials an endpoint gets: those of the asker, for the registry itself only; those of its own in the host
+// file; else (nothing here) what its own file or the configured ones have for its name.
 std::optional<Credentials> Given(const HostEndpoint& host, const RegistryTarget& target) {
-  if (host.credentials) return host.credentials;
-  if (host.origin && host.auth_file.empty()) return target.credentials;
-  return std::nullopt;
+  if (host.origin && target.credentials && !target.credentials->empty()) return target.credentials;
+  return host.credentials;
 }
 
 Authorizer::Lookup LookupFor(const std::shared_ptr<RegistryContext>& context, const HostEndpoint& host,
@@ -34,8 +33,10 @@ Authorizer::Lookup LookupFor(const std::shared_ptr<RegistryContext>& context, co
   const std::string name = host.origin ? target.domain : host.base.Host();
   std::vector<std::string> files = context->options.auth_files;
   if (!host.auth_file.empty()) files = {host.auth_file};
-  return [options = &context->options, files = std::move(files), name, repository = target.repository](
-             const Stops& stops) { return FindCredentials(files, name, repository, options->response_timeout, stops); };
+  return [options = &context->options, files = std::move(files), name,
+          repository = target.repository](const Stops& stops) {
+    return FindCredentials(files, {name, repository}, options->response_timeout, stops);
+  };
 }
 
 // The codes of the distribution specification. Others are not shown: a hostile registry could make them of what it was
@@ -98,8 +99,12 @@ Endpoint::Endpoint(std::shared_ptr<RegistryContext> context, HostEndpoint host, 
       domain_(target.domain),
       repository_(target.repository),
       tls_(std::move(tls)),
-      authorizer_(context_->transport, context_->tokens, host_, tls_, Given(host_, target),
-                  LookupFor(context_, host_, target)) {}
+      authorizer_({.transport = context_->transport,
+                   .tokens = context_->tokens,
+                   .host = host_,
+                   .tls = tls_,
+                   .given = Given(host_, target),
+                   .lookup = LookupFor(context_, host_, target)}) {}
 
 Url Endpoint::UrlOf(const std::string& path) const {
   Url url = host_.base;
@@ -125,9 +130,9 @@ Result<std::unique_ptr<HttpResponse>> Endpoint::Send(HttpRequest request, const 
   const std::string scope = ScopeOf(actions);
   Outgoing outgoing;
   const Stops stops = request.stops;
-  const bool again = request.upload == nullptr;  // what was read of an upload is gone
+  const bool upload = request.upload != nullptr;
   outgoing.request = std::move(request);
-  for (bool last = !again;; last = true) {
+  for (bool last = false;; last = true) {
     const std::string authorization = authorizer_.Current(scope);
     outgoing.private_headers = host_.headers;
     if (!authorization.empty()) outgoing.private_headers.emplace_back("Authorization", authorization);
@@ -137,6 +142,8 @@ Result<std::unique_ptr<HttpResponse>> Endpoint::Send(HttpRequest request, const 
     ASSIGN_OR_RETURN(const bool answered,
                      authorizer_.Answer(ChallengesOf(*answer.response), scope, authorization, stops));
     if (!answered) return std::move(answer.response);
+    // What was read of an upload is gone: the caller has to begin anew.
+    if (upload) return Error::Make(ErrorCode::kUnavailable, "the authorization expired");
     answer.response->Discard();
   }
 }

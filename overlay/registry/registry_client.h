@@ -52,15 +52,16 @@ class RegistryClient {
   RegistryClient(const RegistryClient&) = delete;
   RegistryClient& operator=(const RegistryClient&) = delete;
 
-  // Finds what `reference` names; a digest in it wins over a tag. kNotFound: no such repository or tag, by the word of
-  // the registry; kFailedPrecondition: access denied; kUnavailable: no endpoint answered (the text says which and why);
-  // kInvalidArgument: bad configuration or a bad document. Texts name registry, repository and step, never a secret.
+  // Finds what `reference` names, by asking the mirrors in order, then the registry; a digest in it wins over a tag.
+  // kNotFound: no such repository or tag, by the word of the registry; kFailedPrecondition: access denied;
+  // kUnavailable: no endpoint answered (the text says which and why); kInvalidArgument: bad configuration or a bad
+  // document. Texts name registry, repository and step, never a secret.
   Result<std::shared_ptr<RemoteImage>> Resolve(const Reference& reference,
                                                const std::optional<Credentials>& credentials,
                                                std::shared_ptr<const Cancellation> cancellation);
 
-  // Stores the blobs that the registry lacks, then the manifest under the tag (or digest) of `reference`. `blobs` gives
-  // the bytes of everything that `manifest_json` names.
+  // Stores the blobs that the registry itself (no mirror) lacks, then the manifest under the tag (or digest) of
+  // `reference`. `blobs` gives the bytes of everything that `manifest_json` names, also of the manifests of an index.
   Result<> Push(const Reference& reference, const std::string& manifest_json, const std::string& media_type,
                 const BlobProvider& blobs, const std::optional<Credentials>& credentials,
                 std::shared_ptr<const Cancellation> cancellation);

@@ -43,7 +43,7 @@ Result<size_t> BlobPart::Finish() {
   char more = 0;
   const auto count = response_->Read({&more, 1});
   response_.reset();
-  if (count && *count > 0) {
+  if (count && *count > 0 && end_ == plan_.size_bytes) {  // else the whole was given for a part
     return Error::Make(ErrorCode::kInvalidArgument, plan_.what, ": it is longer than the ",
                        std::to_string(plan_.size_bytes), " bytes that its descriptor says");
   }
@@ -115,7 +115,8 @@ Result<> BlobPart::GoOn(const Failure& failure) {
   since_failure_ = 0;
   const bool more_endpoints = endpoint_ + 1 < plan_.endpoints.size();
   const unsigned retries = more_endpoints ? std::min(plan_.options.retries, 1U) : plan_.options.retries;
-  if (failure.error.code() == ErrorCode::kUnavailable && failures_ < retries) {
+  const bool asked_to_wait = failure.delay && more_endpoints;  // rather ask the next at once
+  if (failure.error.code() == ErrorCode::kUnavailable && failures_ < retries && !asked_to_wait) {
     const auto delay = RetryDelay(plan_.options.retry_delay, failures_++);
     return plan_.stops.Sleep(failure.delay.value_or(delay));
   }
@@ -150,8 +151,13 @@ void BlobParts::Work() {
     if (ending_ || next_ == count_) return;
     const uint64_t index = next_++;
     parts_.emplace_back();
+    std::string room;
+    if (!spare_.empty()) {
+      room = std::move(spare_.back());
+      spare_.pop_back();
+    }
     lock.unlock();
-    auto part = Fetch(index);
+    auto part = Fetch(index, std::move(room));
     lock.lock();
     if (!part) ending_ = true;
     if (index >= head_) parts_[index - head_] = std::move(part);
@@ -159,10 +165,10 @@ void BlobParts::Work() {
   }
 }
 
-Result<std::string> BlobParts::Fetch(uint64_t index) const {
+Result<std::string> BlobParts::Fetch(uint64_t index, std::string data) const {
   const uint64_t begin = begin_ + index * plan_.options.part_bytes;
   const uint64_t end = std::min(begin + plan_.options.part_bytes, plan_.size_bytes);
-  std::string data(end - begin, '\0');
+  data.resize(end - begin);
   BlobPart part(plan_, begin, end);
   for (size_t filled = 0; filled < data.size();) {
     ASSIGN_OR_RETURN(const size_t count, part.Read({data.data() + filled, data.size() - filled}));
@@ -182,11 +188,12 @@ Result<size_t> BlobParts::Read(std::span<char> buffer) {
   };
   changed_.wait(lock, [&] { return (!parts_.empty() && parts_.front()) || failed() != parts_.end(); });
   if (parts_.empty() || !parts_.front() || !*parts_.front()) return (*failed())->error();
-  const std::string& part = **parts_.front();
+  std::string& part = **parts_.front();
   const size_t count = std::min(buffer.size(), part.size() - head_read_);
   std::memcpy(buffer.data(), part.data() + head_read_, count);
   head_read_ += count;
   if (head_read_ == part.size()) {
+    spare_.push_back(std::move(part));
     parts_.pop_front();
     ++head_;
     head_read_ = 0;

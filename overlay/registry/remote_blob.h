@@ -68,7 +68,7 @@ class BlobParts {
 
  private:
   void Work();
-  Result<std::string> Fetch(uint64_t index) const;
+  [[nodiscard]] Result<std::string> Fetch(uint64_t index, std::string data) const;
 
   const BlobPlan& plan_;
   const uint64_t begin_, count_;
@@ -77,6 +77,7 @@ class BlobParts {
   // All below: mutex_.
   uint64_t head_ = 0, next_ = 0;                          // the part being read; the next to be fetched
   std::deque<std::optional<Result<std::string>>> parts_;  // from head_ on
+  std::vector<std::string> spare_;  // memory of parts that are read: new pages cost as much as the network
   size_t head_read_ = 0;
   bool ending_ = false;
   std::vector<std::jthread> workers_;  // of who made this

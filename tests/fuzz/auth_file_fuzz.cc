@@ -17,7 +17,7 @@ void CheckFile(std::string_view text) {
     Check(NormalizeAuthKey(key) == key || key.find("://") != std::string::npos || key.ends_with("/v1") ||
               key.ends_with("/v2"),
           "a key that changes: " + key);
-    (void)ChooseAuth(*file, key, "a/b");
+    (void)ChooseAuth(*file, {key, "a/b"});
   }
 }
 

@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 std::string Chosen(const std::string& text, const std::string& host, const std::string& repository) {
   const auto file = ParseAuthFile(text, "auth.json");
   if (!file) return file.error().message();
-  const AuthChoice choice = ChooseAuth(*file, host, repository);
+  const AuthChoice choice = ChooseAuth(*file, {host, repository});
   if (!choice.helper.empty()) return "helper " + choice.helper;
   if (!choice.credentials) return "";
   const Credentials& found = *choice.credentials;
@@ -150,9 +150,9 @@ TEST_F(CredentialHelper, TheFirstFileThatKnowsTheHostCounts) {
   ASSERT_OK(WriteFileAtomic(directory->get(), "2.json",
                             R"({"auths":{"one.example":{"username":"second"}},"credHelpers":{"two.example":"good"}})"));
   const std::vector<std::string> files = {directory_ / "0.json", directory_ / "1.json", directory_ / "2.json"};
-  EXPECT_EQ(FindCredentials(files, "one.example", "a", 10s, {}).value()->username, "first");
-  EXPECT_EQ(FindCredentials(files, "two.example", "a", 10s, {}).value()->username, "helped");
-  EXPECT_FALSE(FindCredentials(files, "three.example", "a", 10s, {}).value());
+  EXPECT_EQ(FindCredentials(files, {"one.example", "a"}, 10s, {}).value()->username, "first");
+  EXPECT_EQ(FindCredentials(files, {"two.example", "a"}, 10s, {}).value()->username, "helped");
+  EXPECT_FALSE(FindCredentials(files, {"three.example", "a"}, 10s, {}).value());
 }
 
 }  // namespace

@@ -19,8 +19,7 @@ class Auth : public RegistryTest {
   }
   // The registry wants a bearer token of `realm`; `good` are those that it takes.
   void WantTokens(const std::string& realm, std::vector<std::string> good) {
-    const auto guard = [this, realm,
-                        good = std::move(good)](const std::function<FakeAnswer(const FakeRequest&)>& inner) {
+    const auto guard = [realm, good = std::move(good)](const std::function<FakeAnswer(const FakeRequest&)>& inner) {
       return [realm, good, inner](const FakeRequest& request) {
         for (const std::string& token : good) {
           if (request.Header("authorization") == "Bearer " + token) return inner(request);
@@ -237,6 +236,16 @@ TEST_F(Auth, AMirrorHasCredentialsOfItsOwn) {
              "\"]\nauth = { username = \"user\", password = \"S3cretPassword\" }\n");
   LogIn("another", "one");
   WantBasic();
+  ASSERT_OK(Resolve());
+}
+
+TEST_F(Auth, WhoAsksComesBeforeTheHostFile) {
+  UseServer(registry_, "auth = { username = \"of the file\", password = \"x\" }\n");
+  WantBasic();
+  ASSERT_OK(Resolve());
+  credentials_.reset();
+  EXPECT_FAILURE(Resolve(), kFailedPrecondition, "401 Unauthorized");
+  UseServer(registry_, "auth = { username = \"user\", password = \"S3cretPassword\" }\n");
   ASSERT_OK(Resolve());
 }
 

@@ -149,6 +149,29 @@ TEST_F(DebianRegistry, ALargeLayerComesInPartsAndWhole) {
   EXPECT_TRUE(*whole == image.layer_text);
 }
 
+// With HTTP/2 for all, the layer that nobody reads would hold up the connection that the others share.
+TEST_F(DebianRegistry, ALayerThatIsNotReadHoldsUpNobody) {
+  options_.parallel_from = UINT64_MAX;
+  const TestImage image = MakeImage(40 << 20);
+  ASSERT_OK(PushImage(image, "reg.example/team/slow"));
+  const auto found = Resolve("reg.example/team/slow");
+  ASSERT_OK(found);
+  const auto slow = (*found)->Open(image.layer);
+  ASSERT_OK(slow);
+  std::string data(1, '\0');
+  ASSERT_OK((*slow)->Read(data));
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_OK(Resolve("reg.example/team/slow"));
+    ASSERT_OK(ReadBlob(**found, image.config));
+    const auto layer = ReadLayer(**found, image);
+    ASSERT_OK(layer);
+    EXPECT_TRUE(*layer == image.layer_text);
+  }
+  const auto rest = ReadToEnd(**slow, 64 << 20);
+  ASSERT_OK(rest);
+  EXPECT_TRUE(data + *rest == image.layer_text);
+}
+
 TEST_F(DebianRegistry, ManyLayersAtOnceFromManyThreads) {
   const TestImage image = MakeImage(2 << 20);
   ASSERT_OK(PushImage(image, "reg.example/team/many"));

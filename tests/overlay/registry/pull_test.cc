@@ -2,41 +2,12 @@
 #include <thread>
 
 #include "overlay/registry/stops.h"
-#include "tests/overlay/registry/registry_fixture.h"
+#include "tests/overlay/registry/pull_fixture.h"
 
 namespace fermata::overlay::testing {
 namespace {
 
 using ::testing::HasSubstr;
-using End = FakeAnswer::End;
-
-std::string BlobPath(const TestImage& image) { return "/v2/app/blobs/" + image.layer.digest; }
-
-class Pull : public RegistryTest {
- protected:
-  Pull() : image_(MakeImage()) {
-    UseServer(registry_);
-    ServeImage(registry_, image_);
-  }
-  // The first answer for the layer is bad, those after it are good.
-  void FirstLayerAnswer(const std::function<FakeAnswer(const FakeRequest&)>& bad) {
-    auto count = std::make_shared<std::atomic<int>>(0);
-    registry_.On(BlobPath(image_), [=, text = image_.layer_text](const FakeRequest& request) {
-      return count->fetch_add(1) == 0 ? bad(request) : BlobAnswer(request, text);
-    });
-  }
-  void ManifestIs(FakeAnswer answer) {
-    registry_.On("/v2/app/manifests/latest", [answer = std::move(answer)](const FakeRequest&) { return answer; });
-  }
-  void ExpectLayer() {
-    const auto layer = Pull::RegistryTest::Pull(image_);
-    ASSERT_OK(layer);
-    EXPECT_TRUE(*layer == image_.layer_text);
-  }
-
-  TestImage image_;
-  FakeRegistry registry_;
-};
 
 TEST_F(Pull, GivesTargetManifestConfigurationAndLayer) {
   const auto found = Resolve();
@@ -361,59 +332,6 @@ TEST_F(Pull, ACancellationEndsResolve) {
     return FakeAnswer{.stall_before_headers = true};
   });
   EXPECT_FAILURE(Resolve(), kCancelled, "cancelled");
-}
-
-class PullInParts : public Pull {
- protected:
-  PullInParts() {
-    image_ = MakeImage(1000000);
-    ServeImage(registry_, image_);
-    options_.parallel_from = 500000;
-    options_.part_bytes = 65536;
-  }
-};
-
-TEST_F(PullInParts, GivesThemInOrder) {
-  ExpectLayer();
-  EXPECT_EQ(registry_.CountOf(BlobPath(image_)), 16U);
-}
-
-TEST_F(PullInParts, TakesTheWholeWhenTheServerKnowsNoRanges) {
-  registry_.On(BlobPath(image_), [&](const FakeRequest&) { return FakeAnswer{.body = image_.layer_text}; });
-  ExpectLayer();
-  EXPECT_EQ(registry_.CountOf(BlobPath(image_)), 1U);
-}
-
-TEST_F(PullInParts, F12SurvivesCutsInEveryPart) {
-  registry_.On(BlobPath(image_), [&](const FakeRequest& request) {
-    FakeAnswer answer = BlobAnswer(request, image_.layer_text);
-    const bool begins_a_part = std::stoul(request.Header("range").substr(6)) % options_.part_bytes == 0;
-    if (begins_a_part) answer.end = End::kFin, answer.cut_after = answer.body.size() / 2;
-    return answer;
-  });
-  ExpectLayer();
-  EXPECT_EQ(registry_.CountOf(BlobPath(image_)), 32U);
-}
-
-TEST_F(PullInParts, APartThatFailsEndsTheBlob) {
-  options_.retries = 1;
-  registry_.On(BlobPath(image_), [&](const FakeRequest& request) {
-    return request.Header("range").starts_with("bytes=655360-") ? FakeAnswer{.status = 500}
-                                                                : BlobAnswer(request, image_.layer_text);
-  });
-  EXPECT_FAILURE(RegistryTest::Pull(image_), kUnavailable, "500 Internal Server Error");
-}
-
-TEST_F(PullInParts, MemoryIsBoundedByTheReader) {
-  const auto found = Resolve();
-  ASSERT_OK(found);
-  const auto source = (*found)->Open(image_.layer);
-  ASSERT_OK(source);
-  std::string buffer(1, '\0');
-  ASSERT_OK((*source)->Read(buffer));
-  (*source)->Interrupt();
-  EXPECT_FALSE((*source)->Read(buffer));
-  EXPECT_LE(registry_.CountOf(BlobPath(image_)), 1U + options_.parts_at_once);
 }
 
 }  // namespace

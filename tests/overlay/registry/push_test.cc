@@ -62,6 +62,20 @@ TEST_F(Push, BeginsAnUploadAnewAfterAFailure) {
   ASSERT_OK(PushAs("reg.example/app"));
 }
 
+TEST_F(Push, BeginsAnewWhenTheAuthorizationExpiresInBetween) {
+  LogIn("user", "password");
+  registry_.On("/v2/app/blobs/uploads/one", [this](const FakeRequest& request) {
+    if (request.Header("authorization").empty()) {
+      return FakeAnswer{.status = 401, .headers = {{"WWW-Authenticate", "Basic realm=\"r\""}}};
+    }
+    const std::lock_guard lock(mutex_);
+    stored_[DigestOf(request.body)] = request.body;
+    return FakeAnswer{.status = 201};
+  });
+  ASSERT_OK(PushAs("reg.example/app"));
+  EXPECT_TRUE(stored_[image_.layer.digest] == image_.layer_text);
+}
+
 TEST_F(Push, I05AnUploadIsNotSentElsewhere) {
   FakeRegistry other;
   registry_.On("/v2/app/blobs/uploads/", [&](const FakeRequest&) {

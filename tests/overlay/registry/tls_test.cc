@@ -4,8 +4,6 @@
 namespace fermata::overlay::testing {
 namespace {
 
-using ::testing::HasSubstr;
-
 class Tls : public RegistryTest {
  protected:
   Tls() : image_(MakeImage(3000000)), certificate_(MakeTestCertificate("IP:127.0.0.1")) {
@@ -37,6 +35,25 @@ TEST_F(Tls, AnAuthorityOfTheHostFileIsTrusted) {
   const auto layer = Pull(image_);
   ASSERT_OK(layer);
   EXPECT_TRUE(*layer == image_.layer_text);
+}
+
+TEST_F(Tls, F12SurvivesCutsOfTls) {
+  FakeRegistry registry(FakeRegistry::Tls::kModern, certificate_);
+  image_ = MakeImage(100000);
+  ServeImage(registry, image_);
+  UseServer(registry, Trust());
+  for (size_t i = 0; i < 20; ++i) {
+    const FakeAnswer cut{.body = image_.layer_text,
+                         .cut_after = i * 5000,
+                         .end = i % 2 == 0 ? FakeAnswer::End::kFin : FakeAnswer::End::kReset};
+    registry.On("/v2/app/blobs/" + image_.layer.digest,
+                [this, cut, count = std::make_shared<std::atomic<int>>(0)](const FakeRequest& request) {
+                  return count->fetch_add(1) == 0 ? cut : BlobAnswer(request, image_.layer_text);
+                });
+    const auto layer = Pull(image_);
+    ASSERT_OK(layer);
+    EXPECT_TRUE(*layer == image_.layer_text);
+  }
 }
 
 TEST_F(Tls, SkipVerifyIsForTheHostThatHasIt) {
@@ -167,6 +184,15 @@ TEST_F(Mirrors, ABlobThatOneLacksComesFromTheNext) {
   const auto layer = Pull(image_);
   ASSERT_OK(layer);
   EXPECT_TRUE(*layer == image_.layer_text);
+}
+
+TEST_F(Mirrors, F14NobodyWaitsForOneWhileThereIsAnother) {
+  ServeImage(mirror_, image_);
+  mirror_.On("/v2/app/blobs/" + image_.layer.digest, [](const FakeRequest&) {
+    return FakeAnswer{.status = 429, .headers = {{"Retry-After", "120"}}};
+  });
+  UseMirrors({mirror_.url()});
+  ASSERT_OK(Pull(image_));
 }
 
 TEST_F(Mirrors, OneThatMayNotResolveStillServesBlobs) {
