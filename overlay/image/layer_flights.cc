@@ -120,16 +120,18 @@ class LayerFlights::Wait {
 
   // All of these with the mutex held.
   Result<> Collect(Item& item) {
-    if (item.flight == nullptr || !item.flight->ended) return {};
-    const std::shared_ptr<Flight> flight = std::exchange(item.flight, nullptr);
-    if (item.is_mine) --mine_;
-    if (!flight->error) {
-      item.state = LayerState::kDone;
-      held_.Adopt(item.task.diff_id);  // Fly has taken a hold for each who waited
-      return {};
+    // A successor may have ended, too, before we woke.
+    while (item.flight != nullptr && item.flight->ended) {
+      const std::shared_ptr<Flight> flight = std::exchange(item.flight, nullptr);
+      if (item.is_mine) --mine_;
+      if (!flight->error) {
+        item.state = LayerState::kDone;
+        held_.Adopt(item.task.diff_id);  // Fly has taken a hold for each who waited
+        return {};
+      }
+      if (item.is_mine || flight->successor == nullptr) return *flight->error;
+      item.flight = flight->successor;  // which has us among its waiters
     }
-    if (item.is_mine || flight->successor == nullptr) return *flight->error;
-    item.flight = flight->successor;  // which has us among its waiters
     return {};
   }
 
@@ -158,7 +160,8 @@ class LayerFlights::Wait {
 
   void Leave(Item& item) {
     if (item.flight == nullptr) return;
-    if (item.flight->ended && item.flight->successor != nullptr && !item.is_mine) item.flight = item.flight->successor;
+    while (item.flight->ended && item.flight->successor != nullptr && !item.is_mine)
+      item.flight = item.flight->successor;
     if (item.flight->ended) {
       if (!item.flight->error) held_.Adopt(item.task.diff_id);  // to be released with the others
       return;

@@ -24,7 +24,11 @@ constexpr const char* kBase = "/v2/app";
 
 class Puller : public RegistryTest {
  protected:
-  Puller() { UseServer(registry_); }
+  Puller() {
+    UseServer(registry_);
+    // Nothing here is about limits of time, and handlers wait for each other.
+    options_.response_timeout = options_.no_progress_timeout = std::chrono::seconds(60);
+  }
   void SetUp() override {
     auto store = ImageStore::Open(directory_ / "data");
     ASSERT_OK(store);
