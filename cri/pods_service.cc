@@ -109,11 +109,11 @@ Result<sandbox::ContainerPtr> PodsService::FindRunning(const sandbox::SandboxId&
                      "; it has: ", names);
 }
 
-grpc::ServerUnaryReactor* PodsService::Apply(grpc::CallbackServerContext* context, const fv1::ApplyRequest* request,
+grpc::ServerUnaryReactor* PodsService::Apply(grpc::CallbackServerContext*, const fv1::ApplyRequest* request,
                                              fv1::ApplyResponse* response) {
-  return Serve("Pods.Apply", context, engine_.tasks, [=, this]() -> Result<> {
+  return new LongCall("Pods.Apply", engine_.tasks, [=, this](const LongCall::Cancellation& cancellation) -> Result<> {
     const Client present(*this);
-    ASSIGN_OR_RETURN(const auto ids, pods_.Apply(request->manifest(), request->file_name()));
+    ASSIGN_OR_RETURN(const auto ids, pods_.Apply(request->manifest(), request->file_name(), cancellation));
     for (const sandbox::SandboxId& id : ids) {
       ASSIGN_OR_RETURN(const PodView view, pods_.View(id));
       Fill(view, *response->add_pods());

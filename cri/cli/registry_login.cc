@@ -97,7 +97,7 @@ Result<std::optional<overlay::Credentials>> FindUserCredentials(const std::strin
     }
     return std::optional(std::move(credentials));
   }
-  return overlay::FindCredentials(UserFiles(auth_file), reference.domain, reference.repository, kHelperDeadline, {});
+  return overlay::FindCredentials(UserFiles(auth_file), {reference.domain, reference.repository}, kHelperDeadline, {});
 }
 
 std::string LoginFile(const std::string& auth_file) {

@@ -11,7 +11,8 @@
 // Kubernetes' semantics, but for these:
 // - Without a seccompProfile a container gets RuntimeDefault, where kubelet by default leaves it unconfined: the
 //   safer one; `type: Unconfined` asks for the other. Privileged containers are unconfined as everywhere.
-// - Without an imagePullPolicy it is IfNotPresent for every tag. Images are not pulled yet: Always is refused.
+// - Without an imagePullPolicy an image with the tag latest, or with none, is looked for in its registry as Kubernetes
+//   does it, but when that does not answer, the one that is here serves. Names of the registry "localhost" are local.
 // - Aliases and anchors are refused, and documents over 4 MiB, deeper than 32, or of over 100,000 values.
 #pragma once
 
@@ -40,11 +41,14 @@ struct VolumeMount {
   bool readonly = false;
 };
 
+enum class PullPolicy : uint8_t { kDefault, kAlways, kIfNotPresent, kNever };
+
 struct PodContainer {
   // Without mounts: the engine makes them from volume_mounts and the pod's volumes. Empty masked paths and
   // capability lists mean the engine's defaults.
   sandbox::ContainerSpec spec;
   std::vector<VolumeMount> volume_mounts;  // no two at one path; each volume exists
+  PullPolicy pull_policy = PullPolicy::kDefault;
 };
 
 enum class RestartPolicy : uint8_t { kAlways, kOnFailure, kNever };

@@ -104,10 +104,15 @@ Result<VolumeMount> ReadMount(const Node& node) {
   return mount;
 }
 
-Result<> ReadPullPolicy(const Node& node, ContainerDraft&) {
+Result<> ReadPullPolicy(const Node& node, ContainerDraft& draft) {
   ASSIGN_OR_RETURN(const std::string policy, ReadString(node));
-  if (policy == "IfNotPresent" || policy == "Never") return {};
-  if (policy == "Always") return NotSupportedYet(node, "Always");
+  const std::pair<std::string_view, PullPolicy> known[] = {
+      {"Always", PullPolicy::kAlways}, {"IfNotPresent", PullPolicy::kIfNotPresent}, {"Never", PullPolicy::kNever}};
+  for (const auto& [name, value] : known) {
+    if (name != policy) continue;
+    draft.out.pull_policy = value;
+    return {};
+  }
   return BadValue(node, Quoted(policy), " is none of Always, IfNotPresent and Never");
 }
 

@@ -10,6 +10,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/random_id.h"
 #include "sandbox/pods/host_path.h"
+#include "sandbox/pods/pod_images.h"
 
 namespace fermata::sandbox::pods {
 namespace {
@@ -299,18 +300,23 @@ Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const std::st
   return *id;
 }
 
-Result<std::vector<SandboxId>> PodEngine::Apply(const std::string& manifest, const std::string& file_name) {
+Result<> PodEngine::CheckNameIsFree(const SandboxSpec& wanted) const {
+  for (const PodView& other : List(false)) {
+    if (other.sandbox->spec.name != wanted.name || other.sandbox->spec.name_space != wanted.name_space) continue;
+    return Error::Make(ErrorCode::kAlreadyExists, "pod ", wanted.name, " exists already (", other.phase,
+                       "); remove it with: fermata rm ", wanted.name);
+  }
+  return {};
+}
+
+Result<std::vector<SandboxId>> PodEngine::Apply(const std::string& manifest, const std::string& file_name,
+                                                const std::shared_ptr<const overlay::Cancellation>& cancellation) {
   ASSIGN_OR_RETURN(const std::vector<PodManifest> pods, ParseManifest(manifest, file_name));
   if (pods.empty()) return Error::Make(ErrorCode::kInvalidArgument, file_name, ": holds no pod");
+  for (const PodManifest& pod : pods) RETURN_IF_ERROR(CheckNameIsFree(pod.sandbox));
   for (const PodManifest& pod : pods) {
     for (const PodContainer& container : pod.containers) {
-      RETURN_IF_ERROR(engine_.images->Get(container.spec.image), "container ", container.spec.name);
-    }
-    for (const PodView& other : List(false)) {
-      if (other.sandbox->spec.name != pod.sandbox.name || other.sandbox->spec.name_space != pod.sandbox.name_space)
-        continue;
-      return Error::Make(ErrorCode::kAlreadyExists, "pod ", pod.sandbox.name, " exists already (", other.phase,
-                         "); remove it with: fermata rm ", pod.sandbox.name);
+      RETURN_IF_ERROR(EnsureImage(engine_, container, cancellation), "container ", container.spec.name);
     }
   }
   std::vector<SandboxId> ids;

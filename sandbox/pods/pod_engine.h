@@ -49,9 +49,10 @@ class PodEngine {
   void Start();  // takes over the pods of the store
   void End();
 
-  // Nothing is started unless every document is valid and every image there. On failure the pods of this call
-  // are removed again.
-  Result<std::vector<SandboxId>> Apply(const std::string& manifest, const std::string& file_name);
+  // Nothing is started unless every document is valid and every image there, or pulled, which `cancellation` may end.
+  // On failure the pods of this call are removed again.
+  Result<std::vector<SandboxId>> Apply(const std::string& manifest, const std::string& file_name,
+                                       const std::shared_ptr<const overlay::Cancellation>& cancellation);
   // Graceful; unset: the manifest's own time. The pod stays listed.
   Result<> Stop(const SandboxId& id, std::optional<std::chrono::seconds> grace);
   // kFailedPrecondition for a running one without `force`.
@@ -80,6 +81,7 @@ class PodEngine {
   };
   using WorkerPtr = std::shared_ptr<Worker>;
 
+  Result<> CheckNameIsFree(const SandboxSpec& wanted) const;
   Result<SandboxId> ApplyOne(const PodManifest& manifest, const std::string& text, uint32_t index);
   Result<> PrepareVolumes(const PodManifest& manifest, const std::string& directory);
   void SweepDirectories();

@@ -169,7 +169,6 @@ const Row kContainerRows[] = {
     {"envFrom: []", ".envFrom: not supported yet", kNotYet},
     {"tty: true", ".tty: not supported yet", kNotYet},
     {"stdin: true", ".stdin: not supported yet", kNotYet},
-    {"imagePullPolicy: Always", ".imagePullPolicy: Always is not supported yet", kNotYet},
     {"imagePullPolicy: Maybe", ".imagePullPolicy: \"Maybe\" is none of Always, IfNotPresent and Never"},
     {"command: sh", ".command: must be a list, not a string"},
     {"command: [sleep, 10]", ".command[1]: must be a string, not a number; put it in quotes"},

@@ -1,0 +1,17 @@
+// The images of a pod's containers, by kubelet's pull policies. Keeps no state; any thread, which waits for registries.
+#pragma once
+
+#include <memory>
+
+#include "overlay/cancellation.h"
+#include "runtime/base/result.h"
+#include "sandbox/engine.h"
+#include "sandbox/pods/manifest.h"
+
+namespace fermata::sandbox::pods {
+
+// Pulls what the policy of `container` wants. kNotFound: Never, and it is not there; else errors of ImagePuller::Pull.
+Result<> EnsureImage(Engine& engine, const PodContainer& container,
+                     const std::shared_ptr<const overlay::Cancellation>& cancellation);
+
+}  // namespace fermata::sandbox::pods

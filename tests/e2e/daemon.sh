@@ -1,0 +1,69 @@
+# Functions of the end-to-end tests in shell: source it with the folder of the programs in $bin. Makes $home, starts
+# `fermatad` by start_daemon, and takes all away again at the end, also after a failure. A test that needs something
+# that is not there calls skip.
+skip() { echo "SKIPPED: $*"; exit 77; }
+[ "$(id -u)" = 0 ] || skip "needs root"
+mount=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") {print $5; exit}}' /proc/self/mountinfo)
+[ -n "$mount" ] || skip "needs a cgroup2 mount"
+
+source_dir=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
+home=$(mktemp -d /tmp/fermata-e2e.XXXXXX)
+group=$mount/fermata-$(printf %s "$home/data" | sha256sum | cut -c1-8)
+daemon=''
+scale=${FERMATA_TIME_SCALE:-1}
+f() { "$bin/fermata" --socket "$home/s" "$@"; }
+c() { "$FERMATA_CRICTL" --runtime-endpoint "unix://$home/s" --image-endpoint "unix://$home/s" --timeout "$((20 * scale))s" "$@"; }
+
+# Redefined by a test that starts more.
+end_test() { :; }
+cleanup() {
+  status=$?
+  end_test || status=1
+  if [ -n "$daemon" ]; then
+    kill "$daemon" 2>/dev/null || true
+    wait "$daemon" || { echo "fermatad ended with $?"; status=1; }
+  fi
+  for name in monitors pods .; do [ ! -d "$group/$name" ] || rmdir "${group}/${name%.}" || status=1; done
+  [ $status = 0 ] || [ $status = 77 ] || tail -n 60 "$home"/*.log
+  rm -rf "$home"
+  exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# check WHAT VALUE EXPECTED
+check() {
+  [ "$2" = "$3" ] && { echo "ok: $1"; return; }
+  printf 'FAILED: %s\n  is:     %s\n  wanted: %s\n' "$1" "$2" "$3"
+  exit 1
+}
+# check_like WHAT VALUE REGEX
+check_like() {
+  grep -qE -- "$3" <<<"$2" && { echo "ok: $1"; return; }
+  printf 'FAILED: %s\n  is:     %s\n  wanted: %s\n' "$1" "$2" "$3"
+  exit 1
+}
+# fails STATUS COMMAND...: prints what it says.
+fails() {
+  local wanted=$1 status=0 text
+  shift
+  text=$("$@" 2>&1) || status=$?
+  [ "$status" = "$wanted" ] || { printf 'FAILED: %s\n  ended with %s, not %s: %s\n' "$*" "$status" "$wanted" "$text" >&2; exit 1; }
+  printf '%s\n' "$text"
+}
+# until_true COMMAND...: again and again, for ten seconds.
+until_true() {
+  for _ in $(seq $((200 * scale))); do "$@" && return; sleep .05; done
+  echo "FAILED: never true: $*"
+  exit 1
+}
+
+# start_daemon [CONFIG LINE...]: in the file there is also what lets limits be missing.
+start_daemon() {
+  { printf '%s\n' "$@"; printf '[cgroup]\nmissing_controllers = "warn"\n'; } >"$home/config.toml"
+  "$bin/fermatad" --config "$home/config.toml" --socket "$home/s" --data-dir "$home/data" --run-dir "$home/run" \
+    --log-level debug >>"$home/daemon.log" 2>&1 &
+  daemon=$!
+  until_true daemon_answers
+}
+daemon_answers() { kill -0 "$daemon" && f info >/dev/null 2>&1; }
