@@ -1,12 +1,23 @@
 // The daemon's configuration: defaults, then /etc/fermata/config.toml and conf.d/*.toml in order, then flags.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "cgroups/settings.h"
 #include "runtime/base/result.h"
 
 namespace fermata::cri {
+
+// Table [streaming]: where clients of exec, attach and port-forward come.
+struct StreamingConfig {
+  std::string address = "127.0.0.1";
+  int64_t port = 0;               // 0: any
+  std::string tls_cert, tls_key;  // PEM files; empty: plain HTTP
+  std::string client_ca;          // clients need a certificate of these authorities
+  int64_t creation_timeout_seconds = 30;
+  int64_t idle_timeout_seconds = 4 * 3600;
+};
 
 struct DaemonConfig {
   std::string data_dir = "/var/lib/fermata";
@@ -19,6 +30,7 @@ struct DaemonConfig {
   bool show_local_pods = false;  // cri.show_local_pods
   bool reject_missing_host_path = false;
   int exit_when_idle_seconds = 0;  // 0: stays
+  StreamingConfig streaming;
 
   [[nodiscard]] std::string SocketPath() const { return socket.empty() ? run_dir + "/fermata.sock" : socket; }
   // Eight hex digits of SHA-256 of the data directory; empty for the default one. Names what several

@@ -12,8 +12,9 @@ constexpr auto kLastWrites = std::chrono::seconds(60);  // for a client that doe
 
 }  // namespace
 
-Wire::Wire(std::unique_ptr<ByteStream> stream, std::chrono::seconds idle)
-    : stream_(std::move(stream)),
+Wire::Wire(std::unique_ptr<ByteStream> stream, std::chrono::seconds idle, std::shared_ptr<void> ticket)
+    : ticket_(std::move(ticket)),
+      stream_(std::move(stream)),
       idle_(idle),
       timer_(stream_->socket().get_executor()),
       last_(std::chrono::steady_clock::now()) {}
@@ -45,14 +46,14 @@ void Wire::OnRead(const ErrorCodeOf& error, size_t bytes) {
   last_ = std::chrono::steady_clock::now();
   if (error) {
     if (finishing_ && waiting() > 0) return;  // it reads on, though it says no more
-    Abort();
-    return TellEnd();
+    End();
   }
   if (const auto user = user_) user->OnBytes({buffer_.data(), bytes});
   Read();
 }
 
-void Wire::TellEnd() {
+void Wire::End() {
+  Abort();
   if (const auto user = std::exchange(user_, nullptr)) user->OnEnd();
 }
 
@@ -75,8 +76,7 @@ void Wire::OnWritten(const ErrorCodeOf& error) {
   if (writing_.capacity() > kKeepBytes && next_.capacity() <= kKeepBytes) writing_.shrink_to_fit();
   if (closed_) return;
   if (error) {
-    Abort();
-    return TellEnd();
+    End();
   }
   last_ = std::chrono::steady_clock::now();
   WriteNext();
@@ -129,8 +129,7 @@ void Wire::WatchIdle() {
     const auto self = weak.lock();
     if (error || self == nullptr || self->closed_ || self->finishing_) return;
     if (std::chrono::steady_clock::now() < self->last_ + self->idle_) return self->WatchIdle();
-    self->Abort();
-    self->TellEnd();
+    self->End();
   });
 }
 

@@ -26,19 +26,25 @@ class Wire : public std::enable_shared_from_this<Wire> {
  public:
   // Above this, producers should wait for OnRoom.
   static constexpr size_t kRoomBytes = size_t{256} << 10;
+  static constexpr size_t kFloodBytes = size_t{1} << 20;
 
-  Wire(std::unique_ptr<ByteStream> stream, std::chrono::seconds idle);
+  // `ticket` is kept for as long as the wire lives.
+  Wire(std::unique_ptr<ByteStream> stream, std::chrono::seconds idle, std::shared_ptr<void> ticket);
 
   // From now on bytes go to `user`, which the wire keeps; those in `first` were read already.
   void Start(std::shared_ptr<WireUser> user, std::string first);
   void Write(std::string_view head, std::string_view body = {});
   [[nodiscard]] size_t waiting() const { return next_.size() + writing_.size(); }
   [[nodiscard]] bool has_room() const { return waiting() < kRoomBytes; }
+  // Beyond what producers that wait for room leave: answers to a client that asks and does not read.
+  [[nodiscard]] bool flooded() const { return waiting() > kFloodBytes; }
   void PauseReading(bool on);
   // Sends what waits, then closes. The user is told nothing more.
   void Finish();
   // At once.
   void Abort();
+  // At once, and the user is told.
+  void End();
 
   [[nodiscard]] asio::any_io_executor executor() { return stream_->socket().get_executor(); }
 
@@ -50,8 +56,8 @@ class Wire : public std::enable_shared_from_this<Wire> {
   void WatchIdle();
   void Linger();
   void AbortAfter(std::chrono::seconds limit);
-  void TellEnd();
 
+  std::shared_ptr<void> ticket_;
   std::unique_ptr<ByteStream> stream_;
   std::shared_ptr<WireUser> user_;
   std::chrono::seconds idle_;
