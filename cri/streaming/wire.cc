@@ -27,13 +27,13 @@ void Wire::Start(std::shared_ptr<WireUser> user, std::string first) {
   reading_ = true;  // the bytes that are there come first
   asio::post(executor(), [self = shared_from_this(), first = std::move(first)] {
     self->reading_ = false;
-    if (const auto user = self->user_) user->OnBytes(first);
+    self->Deliver(first);
     self->Read();
   });
 }
 
 void Wire::Read() {
-  if (reading_ || paused_ || closed_) return;
+  if (reading_ || delivering_ || paused_ || closed_) return;
   reading_ = true;
   stream_->Read(asio::buffer(buffer_), [self = shared_from_this()](const ErrorCodeOf& error, size_t bytes) {
     self->reading_ = false;
@@ -48,8 +48,15 @@ void Wire::OnRead(const ErrorCodeOf& error, size_t bytes) {
     if (finishing_ && waiting() > 0) return;  // it reads on, though it says no more
     End();
   }
-  if (const auto user = user_) user->OnBytes({buffer_.data(), bytes});
+  Deliver({buffer_.data(), bytes});
   Read();
+}
+
+// Meanwhile nothing is read, whatever the user asks for: it would be into what the user is looking at.
+void Wire::Deliver(std::string_view bytes) {
+  delivering_ = true;
+  if (const auto user = user_) user->OnBytes(bytes);
+  delivering_ = false;
 }
 
 void Wire::End() {

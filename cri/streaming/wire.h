@@ -51,6 +51,7 @@ class Wire : public std::enable_shared_from_this<Wire> {
  private:
   void Read();
   void OnRead(const ErrorCodeOf& error, size_t bytes);
+  void Deliver(std::string_view bytes);
   void WriteNext();
   void OnWritten(const ErrorCodeOf& error);
   void WatchIdle();
@@ -66,6 +67,7 @@ class Wire : public std::enable_shared_from_this<Wire> {
   std::vector<char> buffer_;
   std::string next_, writing_;
   bool reading_ = false;
+  bool delivering_ = false;
   bool paused_ = false;
   bool full_ = false;  // OnRoom is due
   bool finishing_ = false;
