@@ -118,7 +118,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   ASSIGN_OR_RETURN(const auto streams, streaming::Server::Start(StreamingOptionsOf(config.streaming), backend));
   RuntimeService runtime_service(*engine, sandboxes, containers, *streams, config);
   ImageService image_service(*engine);
-  PodsService pods_service(*engine, pods, containers);
+  PodsService pods_service(*engine, pods, containers, *streams, backend);
   ImagesService images_service(*engine, pods_service);
   SystemService system_service(*engine, config, pods_service);
 
