@@ -69,6 +69,16 @@ else
   unset FERMATA_CRICTL FERMATA_CRITEST
 fi
 
+# A WebSocket client that is not ours, where the package index answers.
+python=$build/tools/websocket/bin/python
+if "$python" -c 'import websocket' 2>/dev/null ||
+  { python3 -m venv "$build/tools/websocket" && timeout 120 "$build/tools/websocket/bin/pip" install -q websocket-client==1.8.0; } >"$build/websocket.log" 2>&1; then
+  export FERMATA_WEBSOCKET_PYTHON=$python
+else
+  echo "The test with websocket-client is skipped: $build/websocket.log." >&2
+  unset FERMATA_WEBSOCKET_PYTHON
+fi
+
 rm -rf "$build/results"
 mkdir -p "$build/results"
 export GTEST_OUTPUT=xml:$build/results/

@@ -74,7 +74,6 @@ Result<> WebSocketParser::ReadHead() {
   fin_ = (first & 0x80) != 0;
   op_ = static_cast<WebSocketOp>(first & 0x0f);
   if ((first & 0x70) != 0 || !IsKnown(op_)) return Wrong(kWebSocketProtocolError, "unknown kind of frame");
-  if ((ByteOf(head_, 1) & 0x80) == 0) return Wrong(kWebSocketProtocolError, "frame of a client without a mask");
   const size_t length_bytes = head_.size() - kShortHead - kMaskBytes;
   uint64_t length = ByteOf(head_, 1) & 0x7f;
   if (length_bytes > 0) length = 0;
@@ -114,6 +113,9 @@ Result<std::optional<WebSocketMessage>> WebSocketParser::Next(std::string_view& 
       const size_t taken = std::min(wanted - head_.size(), bytes.size());
       head_.append(bytes.substr(0, taken));
       bytes.remove_prefix(taken);
+      if (head_.size() >= kShortHead && (ByteOf(head_, 1) & 0x80) == 0) {
+        return Wrong(kWebSocketProtocolError, "frame of a client without a mask");
+      }
       if (head_.size() < wanted) return std::optional<WebSocketMessage>();
       if (head_.size() == HeadBytes()) RETURN_IF_ERROR(ReadHead());
     }

@@ -159,7 +159,8 @@ class MonitorClient : public Readable, public std::enable_shared_from_this<Monit
   std::condition_variable changed_;
   std::map<uint64_t, Reply> replies_;
   std::map<uint64_t, ExecState*> execs_;
-  uint64_t next_id_ = 0;
+  // Never used twice with one monitor, also by a later daemon: execs keep theirs.
+  uint64_t next_id_ = static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   bool lost_ = false;
   bool quitting_ = false;
 };

@@ -114,6 +114,7 @@ class Monitor {
 
   // monitor_execs.cc
   void StartExec(const MessageReader& message, std::vector<UniqueFd> fds);
+  Result<> LaunchExec(Exec& exec, const Container& container, const PlanView& plan, Child::Streams streams);
   void OnExecReport(Exec& exec);
   void ReadExec(Exec& exec, bool on);
   bool ForwardExecOutput(Exec& exec, size_t stream);

@@ -20,24 +20,19 @@ void Monitor::StartExec(const MessageReader& message, std::vector<UniqueFd> fds)
   if (container == nullptr || container->child.state() != Child::State::kRunning) {
     return ReplyError(request, Error::FromErrno(ESRCH, "container is not running"));
   }
+  if (FindExec(message.Number(Tag::kExecId)) != nullptr) {
+    return ReplyError(request, Error::FromErrno(EEXIST, "exec id"));
+  }
   const bool streams = message.Has(Tag::kSession);
   if (streams && fds.empty()) return ReplyError(request, Error::FromErrno(EINVAL, "no session came with the request"));
-  auto exec = std::make_unique<Exec>();
-  exec->id = message.Number(Tag::kExecId);
-  exec->request = request;
-  exec->cgroup_name = "exec-" + std::to_string(exec->id);
-  exec->parent_cgroup.Reset(::fcntl(container->cgroup.get(), F_DUPFD_CLOEXEC, 0));
-  auto group = MakeDirectories(container->cgroup.get(), exec->cgroup_name);
-  if (!group) return ReplyError(request, group.error());
-  exec->cgroup = std::move(*group);
-  LaunchFds launch = NewLaunch(exec->cgroup.get());
-  launch.join = launch.pid_join = container->child.pidfd();
   const Child::Streams wanted{.input = streams && message.Number(Tag::kWantStdin) != 0,
                               .output = true,
                               .terminal = message.Number(Tag::kTerminal) != 0};
-  if (auto made = exec->child.Launch(*plan, launch, wanted); !made) {
-    RemoveExecGroup(*exec);
-    return ReplyError(request, made.error());
+  auto exec = std::make_unique<Exec>();
+  exec->id = message.Number(Tag::kExecId);
+  exec->request = request;
+  if (auto launched = LaunchExec(*exec, *container, *plan, wanted); !launched) {
+    return ReplyError(request, launched.error());
   }
   Exec& added = *execs_.emplace(exec->id, std::move(exec)).first->second;
   (void)loop_.Add(added.child.report(), EPOLLIN, [this, &added](uint32_t) {
@@ -53,6 +48,18 @@ void Monitor::StartExec(const MessageReader& message, std::vector<UniqueFd> fds)
   } else if (queue_.empty()) {
     ReadExec(added, true);
   }
+}
+
+// On failure nothing of it is left.
+Result<> Monitor::LaunchExec(Exec& exec, const Container& container, const PlanView& plan, Child::Streams streams) {
+  exec.cgroup_name = "exec-" + std::to_string(exec.id);
+  exec.parent_cgroup.Reset(::fcntl(container.cgroup.get(), F_DUPFD_CLOEXEC, 0));
+  ASSIGN_OR_RETURN(exec.cgroup, MakeDirectories(container.cgroup.get(), exec.cgroup_name));
+  LaunchFds launch = NewLaunch(exec.cgroup.get());
+  launch.join = launch.pid_join = container.child.pidfd();
+  auto made = exec.child.Launch(plan, launch, streams);
+  if (!made) RemoveExecGroup(exec);
+  return made;
 }
 
 // Starts or ends reading of what it writes.

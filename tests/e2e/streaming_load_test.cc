@@ -10,24 +10,8 @@ namespace {
 
 class StreamingLoadTest : public DaemonTest {
  protected:
-  static bool Full() { return std::getenv("FERMATA_FULL") != nullptr; }
-  [[nodiscard]] static long Threads() { return Count("task"); }
-  [[nodiscard]] static long Count(const char* what) {
-    const std::filesystem::path path = "/proc/" + std::to_string(daemon().pid()) + "/" + what;
-    return std::distance(std::filesystem::directory_iterator(path), {});
-  }
-  static long ResidentKib() {
-    const std::string text = ReadText("/proc/" + std::to_string(daemon().pid()) + "/status");
-    return std::atol(text.c_str() + text.find("VmRSS:") + 6);
-  }
-};
-
-TEST_F(StreamingLoadTest, ClientsOfAllManners) {
-  const std::string pod = cri().RunPod("load");
-  v1::ContainerConfig config = Cri::ContainerConfig("c", {"cat"});
-  config.set_stdin(true);
-  const std::string id = cri().Run(pod, config);
-  const auto one = [&](int i) {
+  // One client of the manner of its number.
+  static void One(const std::string& id, int i) {
     std::string url;
     const StreamOptions terminal{.tty = true, .want_stdin = true, .want_stderr = false};
     const StreamOptions input{.want_stdin = true};
@@ -69,15 +53,32 @@ TEST_F(StreamingLoadTest, ClientsOfAllManners) {
         EXPECT_EQ(client.Finish(), -1);
       }
     }
-  };
-  for (int i = 0; i < 12; ++i) one(i);  // warm
+  }
+  static bool Full() { return std::getenv("FERMATA_FULL") != nullptr; }
+  [[nodiscard]] static long Threads() { return Count("task"); }
+  [[nodiscard]] static long Count(const char* what) {
+    const std::filesystem::path path = "/proc/" + std::to_string(daemon().pid()) + "/" + what;
+    return std::distance(std::filesystem::directory_iterator(path), {});
+  }
+  static long ResidentKib() {
+    const std::string text = ReadText("/proc/" + std::to_string(daemon().pid()) + "/status");
+    return std::atol(text.c_str() + text.find("VmRSS:") + 6);
+  }
+};
+
+TEST_F(StreamingLoadTest, ClientsOfAllManners) {
+  const std::string pod = cri().RunPod("load");
+  v1::ContainerConfig config = Cri::ContainerConfig("c", {"cat"});
+  config.set_stdin(true);
+  const std::string id = cri().Run(pod, config);
+  for (int i = 0; i < 12; ++i) One(id, i);  // warm
   const auto settled = [&] { return cri().Shell(id, "ps | grep -cE 'cat|read y|yes|head' || true") <= "4"; };
   EXPECT_TRUE(WaitUntil(settled));
   const LeakAudit before = daemon().Audit();
   const long threads = Threads();
   const long memory = ResidentKib();
   const int streams = Full() ? 2000 : 200;
-  for (int i = 0; i < streams; ++i) one(i);
+  for (int i = 0; i < streams; ++i) One(id, i);
   EXPECT_TRUE(daemon().NothingLeakedSince(before));
   EXPECT_TRUE(WaitUntil([&] { return Threads() <= threads + 2; }, std::chrono::seconds(30))) << Threads();
   EXPECT_LT(ResidentKib(), memory + 8192);
@@ -86,9 +87,9 @@ TEST_F(StreamingLoadTest, ClientsOfAllManners) {
 
 TEST_F(StreamingLoadTest, ExecSyncWithOrphans) {
   const std::string pod = cri().RunPod("load");
-  const std::string id = cri().Run(pod, Cri::ContainerConfig("c", {"sleep", "10000"}));
+  const std::string id = cri().Run(pod, Cri::ContainerConfig("c", {"sleep", "99999"}));
   EXPECT_EQ(cri().Exec(id, {"sh", "-c", "sleep 1000 & exit 0"}).code, 0);
-  (void)cri().Exec(id, {"pkill", "-f", "sleep 1000$"});
+  (void)cri().Exec(id, {"sh", "-c", "kill $(ps | awk '/sleep 100[0]$/ {print $1}')"});
   const LeakAudit before = daemon().Audit();
   const int count = Full() ? 1000 : 100;
   for (int i = 0; i < count; ++i) {
@@ -98,7 +99,7 @@ TEST_F(StreamingLoadTest, ExecSyncWithOrphans) {
   }
   // They live on, and go when somebody ends them: then their control groups go too.
   EXPECT_EQ(cri().Shell(id, "ps | grep -c '[s]leep 1000$'"), std::to_string(count));
-  (void)cri().Exec(id, {"pkill", "-f", "sleep 1000$"});
+  (void)cri().Exec(id, {"sh", "-c", "kill $(ps | awk '/sleep 100[0]$/ {print $1}')"});
   EXPECT_TRUE(daemon().NothingLeakedSince(before));
 }
 

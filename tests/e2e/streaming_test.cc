@@ -66,7 +66,8 @@ TEST_F(StreamingTest, ABackgroundChildDoesNotHoldTheSession) {
   EXPECT_EQ(client.Finish(), 2);
   EXPECT_EQ(client.out[1], "done\n");
   EXPECT_LT(std::chrono::steady_clock::now() - begin, Scaled(std::chrono::seconds(3)));
-  EXPECT_EQ(cri().Shell(id_, "pkill -f 'sleep 900' && echo gone"), "gone") << "it was not ours to kill";
+  EXPECT_EQ(cri().Shell(id_, "kill $(ps | awk '/sleep 90[0]/ {print $1}') && echo gone"), "gone")
+      << "it was not ours to kill";
 }
 
 TEST_F(StreamingTest, WhatCannotRunIsAnError) {
@@ -158,14 +159,9 @@ TEST_F(StreamingTest, AContainerOnATerminal) {
 }
 
 TEST_F(StreamingTest, WhoDoesNotReadIsCutOffAndBlocksNobody) {
-  const std::string id = cri().Run(
-      pod_,
-      Cri::ContainerConfig("loud", {"sh", "-c", "read x < /tmp/go; head -c 60000000 /dev/zero | tr '\\0' '\\n'"}));
-  (void)cri().Shell(id, "mkfifo /tmp/go");
-  // The first attempt to read found nothing, so the container is made again with the pipe there.
   const std::string loud = cri().Run(
       pod_,
-      Cri::ContainerConfig("loud2", {"sh", "-c", "sleep .5; yes 0123456789012345678901234567890 | head -c 60000000"}));
+      Cri::ContainerConfig("loud", {"sh", "-c", "sleep .5; yes 0123456789012345678901234567890 | head -c 60000000"}));
   StreamClient client(AttachUrl(loud, {}));
   ASSERT_TRUE(client.open());
   EXPECT_EQ(cri().WaitExited(loud).exit_code(), 0) << "it was not held up";
@@ -206,6 +202,23 @@ TEST_F(StreamingTest, AForwardReachesThePodsLoopbackOnly) {
   ::close(listener);
 }
 
+TEST_F(StreamingTest, AClientThatIsNotOurs) {
+  const char* python = std::getenv("FERMATA_WEBSOCKET_PYTHON");
+  if (python == nullptr) GTEST_SKIP() << "FERMATA_WEBSOCKET_PYTHON names no Python that has websocket-client";
+  for (const char* protocol : {"v5.channel.k8s.io", "v4.channel.k8s.io"}) {
+    const std::string url = ExecUrl({"sh", "-c", "echo out; echo err >&2; exit 5"});
+    const ProgramResult result =
+        Program(daemon().base(), {python, FERMATA_SOURCE_DIR "/tests/e2e/websocket_client.py", url, protocol}).Wait();
+    EXPECT_EQ(result.code, 0) << result.err;
+    const Json out = Json::parse(result.out, nullptr, false);
+    ASSERT_TRUE(out.is_object()) << result.out;
+    EXPECT_EQ(out["1"], "out\n");
+    EXPECT_EQ(out["2"], "err\n");
+    EXPECT_EQ(out["close"], 1000);
+    EXPECT_EQ(Json::parse(out["3"].get<std::string>())["details"]["causes"][0]["message"], "5");
+  }
+}
+
 TEST_F(StreamingTest, ContainersAndAttachmentsGoOnAfterTheDaemon) {
   v1::ContainerConfig config = Cri::ContainerConfig("keeps", {"sh", "-c", "while read -r l; do echo got $l; done"});
   config.set_stdin(true);
@@ -218,7 +231,10 @@ TEST_F(StreamingTest, ContainersAndAttachmentsGoOnAfterTheDaemon) {
   StreamClient after(AttachUrl(id, {.want_stdin = true}));
   after.Input("again\n");
   EXPECT_TRUE(after.ReadUntil("got again\n"));
-  EXPECT_TRUE(WaitUntil([&] { return cri().Exec(id_, {"cat", "/tmp/end"}).out == "end\n"; })) << "the exec has gone on";
+  EXPECT_TRUE(WaitUntil([&] {
+    return cri().Exec(id_, {"cat", "/tmp/end"}).out == "end\n";
+  })) << "the exec has gone on: "
+      << cri().Exec(id_, {"cat", "/tmp/end"}).err << cri().Shell(id_, "ps");
 }
 
 }  // namespace

@@ -61,8 +61,9 @@ class SpdyTest : public ::testing::Test {
 };
 
 TEST_F(SpdyTest, StreamsOpenAndCarryDataWhereverTheBytesAreCut) {
-  const std::string bytes =
-      Open(1, "error") + Open(3, "stdin") + Data(3, "hello") + Data(3, "", kSpdyFin) + SpdyPing(7);
+  std::string bytes = Open(1, "error");  // in this order: they share a compression
+  bytes += Open(3, "stdin");
+  bytes += Data(3, "hello") + Data(3, "", kSpdyFin) + SpdyPing(7);
   for (const char byte : bytes) ASSERT_TRUE(spdy_.Feed({&byte, 1}));
   std::string joined;
   for (const std::string& one : user_.seen) joined += one.starts_with("data 3 ") ? one.substr(7) : "[" + one + "]";
