@@ -14,6 +14,7 @@
 #include "cri/streaming/server.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/engine.h"
+#include "sandbox/pods/log_follower.h"
 #include "sandbox/pods/pod_engine.h"
 
 namespace fermata::cri {
@@ -74,6 +75,7 @@ class PodsService final : public fv1::Pods::CallbackService {
   friend class ImagesService;
   // By name, namespace/name, id, or the beginning of an id; kNotFound, kInvalidArgument when several match.
   Result<sandbox::SandboxId> Find(const std::string& pod) const;
+  Result<> CheckPrevious(const sandbox::SandboxId& pod, const sandbox::pods::LogOptions& options) const;
   Result<sandbox::ContainerPtr> FindRunning(const sandbox::SandboxId& pod, const std::string& container) const;
 
   sandbox::Engine& engine_;

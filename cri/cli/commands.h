@@ -32,6 +32,7 @@ struct LogsOptions {
   bool timestamps = false;
   int64_t tail = 0;
   int64_t since_seconds = 0;  // 0: all
+  bool previous = false;      // of the attempt before
 };
 Result<int> Logs(const Global& global, const LogsOptions& options);
 

@@ -68,6 +68,7 @@ void AddContainerCommands(CLI::App& app, Parsed& p) {
   logs->add_option("--tail", p.logs.tail, "only so many lines of each container")->check(CLI::PositiveNumber);
   logs->callback([&p] { p.command = [&p] { return cli::Logs(p.global, p.logs); }; });
 
+  logs->add_flag("-p,--previous", p.logs.previous, "of what ran before the container was started again");
   logs->add_option("--since", p.logs.since_seconds, "only lines that are newer than so long: 90, 90s, 10m, 2h, 1d")
       ->transform(
           CLI::AsNumberWithUnit(std::map<std::string, int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}}));

@@ -203,6 +203,7 @@ Result<int> Logs(const Global& global, const LogsOptions& options) {
   request.set_container(options.container);
   request.set_follow(options.follow);
   request.set_tail_lines(options.tail);
+  request.set_previous(options.previous);
   if (options.since_seconds > 0) {
     const auto since = std::chrono::system_clock::now() - std::chrono::seconds(options.since_seconds);
     request.set_since_unix_nanos(

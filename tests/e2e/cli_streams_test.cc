@@ -85,5 +85,12 @@ TEST_F(CliStreamsTest, LogsSince) {
   EXPECT_EQ(Output({"logs", "--since", "1h", "web"}), "old\nnew\n");
 }
 
+TEST_F(CliStreamsTest, LogsOfThePreviousAttempt) {
+  RunPod("test -e /dev/shm/seen && { echo second; sleep 1000; }; touch /dev/shm/seen; echo first; exit 1");
+  EXPECT_TRUE(WaitUntil([&] { return Fermata({"logs", "web"}).out == "second\n"; }));
+  EXPECT_EQ(Output({"logs", "--previous", "web"}), "first\n");
+  EXPECT_EQ(Fermata({"logs", "-f", "--previous", "web"}).code, 125);
+}
+
 }  // namespace
 }  // namespace fermata::testing
