@@ -188,6 +188,7 @@ TEST_F(StreamingTest, AForwardReachesThePodsLoopbackOnly) {
   ASSERT_EQ(::listen(listener, 1), 0);
   ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
   (void)cri().Shell(id_, "busybox nc -ll -p 7777 -e echo hello from the pod >/dev/null 2>&1 &");
+  (void)cri().Shell(id_, "until netstat -ltn | grep -q :7777; do usleep 5000; done");
   v1::PortForwardRequest request;
   v1::PortForwardResponse response;
   request.set_pod_sandbox_id(pod_);
