@@ -54,6 +54,19 @@ Result<> TakeMissing(const std::string& file, const toml::node& node, DaemonConf
   return {};
 }
 
+Result<> TakeNumber(const std::string& file, const toml::node& node, int64_t least, int64_t most, int64_t& out) {
+  const auto value = node.value_exact<int64_t>();
+  if (!value || *value < least || *value > most) {
+    return Invalid(file, node.source(),
+                   "must be a number from " + std::to_string(least) + " to " + std::to_string(most));
+  }
+  out = *value;
+  return {};
+}
+
+constexpr int64_t kMaxPort = 65535;
+constexpr int64_t kDay = 24 * 3600;
+
 struct Key {
   std::string_view name;  // with the table: "cri.show_local_pods"
   Result<> (*read)(const std::string& file, const toml::node& node, DaemonConfig& config);
@@ -79,7 +92,23 @@ constexpr std::array kKeys = {
     Key{"cri.show_local_pods",
         [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "true or false", c.show_local_pods); }},
     Key{"cri.reject_missing_host_path",
-        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "true or false", c.reject_missing_host_path); }}};
+        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "true or false", c.reject_missing_host_path); }},
+    Key{"streaming.address",
+        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.streaming.address); }},
+    Key{"streaming.port",
+        [](auto& f, auto& n, DaemonConfig& c) { return TakeNumber(f, n, 0, kMaxPort, c.streaming.port); }},
+    Key{"streaming.tls_cert",
+        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.streaming.tls_cert); }},
+    Key{"streaming.tls_key",
+        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.streaming.tls_key); }},
+    Key{"streaming.client_ca",
+        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.streaming.client_ca); }},
+    Key{"streaming.creation_timeout_seconds",
+        [](auto& f, auto& n,
+           DaemonConfig& c) { return TakeNumber(f, n, 1, kDay, c.streaming.creation_timeout_seconds); }},
+    Key{"streaming.idle_timeout_seconds", [](auto& f, auto& n, DaemonConfig& c) {
+          return TakeNumber(f, n, 1, 365 * kDay, c.streaming.idle_timeout_seconds);
+        }}};
 
 Result<> ReadTable(const std::string& file, const toml::table& table, const std::string& prefix, DaemonConfig& config) {
   for (const auto& [key, node] : table) {

@@ -10,6 +10,16 @@
 
 namespace fermata::cri {
 
+// Table [streaming]: where clients of exec, attach and port-forward come.
+struct StreamingConfig {
+  std::string address = "127.0.0.1";
+  int64_t port = 0;               // 0: any
+  std::string tls_cert, tls_key;  // PEM files; empty: plain HTTP
+  std::string client_ca;          // clients need a certificate of these authorities
+  int64_t creation_timeout_seconds = 30;
+  int64_t idle_timeout_seconds = 4 * 3600;
+};
+
 struct DaemonConfig {
   std::string data_dir = "/var/lib/fermata";
   std::string run_dir = "/run/fermata";
@@ -27,6 +37,7 @@ struct DaemonConfig {
   std::vector<std::string> pinned_images;  // images.pinned
   int64_t no_progress_seconds = 60;        // images.no_progress_seconds
   int exit_when_idle_seconds = 0;          // 0: stays
+  StreamingConfig streaming;
 
   [[nodiscard]] std::string SocketPath() const { return socket.empty() ? run_dir + "/fermata.sock" : socket; }
   // Eight hex digits of SHA-256 of the data directory; empty for the default one. Names what several

@@ -55,7 +55,7 @@ Result<> ReadProcess(const v1::ContainerConfig& config, const SandboxSpec&, Cont
 }
 
 Result<> ReadStreams(const v1::ContainerConfig& config, const SandboxSpec& sandbox, ContainerSpec& spec) {
-  if (config.tty()) return NotYet("tty: terminals arrive with the streaming server");
+  spec.tty = config.tty();
   spec.want_stdin = config.stdin();
   spec.stdin_once = config.stdin_once();
   if (config.log_path().empty()) return {};

@@ -14,6 +14,8 @@
 #include "cri/images_service.h"
 #include "cri/pods_service.h"
 #include "cri/runtime_service.h"
+#include "cri/streaming/backend.h"
+#include "cri/streaming/server.h"
 #include "cri/version.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
@@ -55,6 +57,18 @@ sandbox::EngineConfig EngineConfigOf(const DaemonConfig& config) {
   engine.pinned_images = config.pinned_images;
   engine.reject_missing_host_path = config.reject_missing_host_path;
   return engine;
+}
+
+streaming::ServerOptions StreamingOptionsOf(const StreamingConfig& config) {
+  streaming::ServerOptions options;
+  options.address = config.address;
+  options.port = static_cast<uint16_t>(config.port);
+  options.tls_certificate = config.tls_cert;
+  options.tls_key = config.tls_key;
+  options.client_ca = config.client_ca;
+  options.creation = std::chrono::seconds(config.creation_timeout_seconds);
+  options.idle = std::chrono::seconds(config.idle_timeout_seconds);
+  return options;
 }
 
 Result<> CheckPaths(const DaemonConfig& config) {
@@ -106,9 +120,11 @@ Result<> RunDaemon(const DaemonConfig& config) {
   sandboxes.Recover();
   pods.Start();
 
-  RuntimeService runtime_service(*engine, sandboxes, containers, config);
+  streaming::EngineBackend backend(*engine, containers);
+  ASSIGN_OR_RETURN(const auto streams, streaming::Server::Start(StreamingOptionsOf(config.streaming), backend));
+  RuntimeService runtime_service(*engine, sandboxes, containers, *streams, config);
   ImageService image_service(*engine);
-  PodsService pods_service(*engine, pods, containers);
+  PodsService pods_service(*engine, pods, containers, *streams, backend);
   ImagesService images_service(*engine, pods_service);
   SystemService system_service(*engine, config, pods_service);
 
@@ -132,6 +148,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   pods_service.EndStreams();
   server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
   server->Wait();
+  streams->Stop();
   pods.End();
   engine->End();
   // Groups of an instance without pods; one that still has processes (our own, say) stays.

@@ -178,11 +178,22 @@ grpc::ServerUnaryReactor* PodsService::Remove(grpc::CallbackServerContext* conte
   });
 }
 
+Result<> PodsService::CheckPrevious(const sandbox::SandboxId& pod, const sandbox::pods::LogOptions& options) const {
+  if (!options.previous) return {};
+  if (options.follow) return Error::Make(ErrorCode::kInvalidArgument, "what is over cannot be followed");
+  ASSIGN_OR_RETURN(const PodView view, pods_.View(pod));
+  for (const ContainerView& container : view.containers) {
+    const bool asked = options.container.empty() || options.container == container.name;
+    if (asked && container.newest != nullptr && container.newest->spec.attempt > 0) return {};
+  }
+  return Error::Make(ErrorCode::kNotFound, "nothing was before: no container has been started again");
+}
+
 grpc::ServerWriteReactor<fv1::LogRecord>* PodsService::Logs(grpc::CallbackServerContext*,
                                                             const fv1::LogsRequest* request) {
   using Writer = StreamWriter<fv1::LogRecord>;
-  sandbox::pods::LogOptions options{
-      request->container(), request->follow(), request->tail_lines(), request->since_unix_nanos(), {}};
+  sandbox::pods::LogOptions options{request->container(),        request->follow(),   request->tail_lines(),
+                                    request->since_unix_nanos(), request->previous(), {}};
   for (const fv1::LogPosition& position : request->resume()) {
     options.resume[position.container()] = {position.attempt(), position.offset()};
   }
@@ -190,6 +201,7 @@ grpc::ServerWriteReactor<fv1::LogRecord>* PodsService::Logs(grpc::CallbackServer
     const Client present(*this);
     ASSIGN_OR_RETURN(const sandbox::SandboxId id, Find(pod));
     if (!options.container.empty()) RETURN_IF_ERROR(FindRunning(id, options.container));
+    RETURN_IF_ERROR(CheckPrevious(id, options));
     const ChangeNotifier::Listener listener(pods_.changes());
     writer.OnGone([&listener] { listener.Wake(); });
     LogFollower follower(pods_, id, options);

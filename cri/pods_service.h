@@ -11,8 +11,11 @@
 
 #include "cri/api/fermata_v1.grpc.pb.h"
 #include "cri/config.h"
+#include "cri/streaming/backend.h"
+#include "cri/streaming/server.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/engine.h"
+#include "sandbox/pods/log_follower.h"
 #include "sandbox/pods/pod_engine.h"
 
 namespace fermata::cri {
@@ -21,8 +24,9 @@ namespace fv1 = ::fermata::v1;
 
 class PodsService final : public fv1::Pods::CallbackService {
  public:
-  PodsService(sandbox::Engine& engine, sandbox::pods::PodEngine& pods, sandbox::ContainerManager& containers)
-      : engine_(engine), pods_(pods), containers_(containers) {}
+  PodsService(sandbox::Engine& engine, sandbox::pods::PodEngine& pods, sandbox::ContainerManager& containers,
+              streaming::Server& streams, streaming::Backend& backend)
+      : engine_(engine), pods_(pods), containers_(containers), streams_(streams), backend_(backend) {}
 
   grpc::ServerUnaryReactor* Apply(grpc::CallbackServerContext* context, const fv1::ApplyRequest* request,
                                   fv1::ApplyResponse* response) override;
@@ -38,6 +42,16 @@ class PodsService final : public fv1::Pods::CallbackService {
                                                  const fv1::LogsRequest* request) override;
   grpc::ServerUnaryReactor* Exec(grpc::CallbackServerContext* context, const fv1::ExecRequest* request,
                                  fv1::ExecResponse* response) override;
+  // pods_service_streams.cc
+  grpc::ServerBidiReactor<fv1::StreamInput, fv1::StreamOutput>* ExecStream(
+      grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<fv1::StreamInput, fv1::StreamOutput>* Attach(grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<fv1::ForwardPart, fv1::ForwardPart>* PortForward(
+      grpc::CallbackServerContext* context) override;
+
+  // What the first message of a stream names.
+  Result<streaming::StreamRequest> RequestOf(const fv1::StreamStart& start, streaming::Method method) const;
+  Result<streaming::StreamRequest> RequestOf(const fv1::ForwardStart& start) const;
 
   // A call of fermata.v1 is under way while one of these lives.
   class Client {
@@ -61,11 +75,14 @@ class PodsService final : public fv1::Pods::CallbackService {
  private:
   // By name, namespace/name, id, or the beginning of an id; kNotFound, kInvalidArgument when several match.
   Result<sandbox::SandboxId> Find(const std::string& pod) const;
+  Result<> CheckPrevious(const sandbox::SandboxId& pod, const sandbox::pods::LogOptions& options) const;
   Result<sandbox::ContainerPtr> FindRunning(const sandbox::SandboxId& pod, const std::string& container) const;
 
   sandbox::Engine& engine_;
   sandbox::pods::PodEngine& pods_;
   sandbox::ContainerManager& containers_;
+  streaming::Server& streams_;
+  streaming::Backend& backend_;
   std::atomic<bool> ending_ = false;
   mutable std::atomic<int> clients_ = 0;
   mutable std::atomic<std::chrono::steady_clock::time_point> last_seen_ = std::chrono::steady_clock::now();

@@ -1,6 +1,6 @@
 // RuntimeService of the CRI: translate, call the engine, translate. One file a group of calls:
-// runtime_service_sandbox.cc, _container.cc, _status.cc; what is not there yet answers in _unimplemented.cc.
-// Thread-safe; owns nothing.
+// runtime_service_sandbox.cc, _container.cc, _streaming.cc, _status.cc; what is not there yet answers in
+// _unimplemented.cc. Thread-safe; owns nothing.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -10,6 +10,7 @@
 #include "cri/api/runtime_v1.grpc.pb.h"
 #include "cri/config.h"
 #include "cri/lookup.h"
+#include "cri/streaming/server.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/engine.h"
 #include "sandbox/sandbox_manager.h"
@@ -29,10 +30,11 @@ namespace v1 = ::runtime::v1;
 class RuntimeService final : public v1::RuntimeService::CallbackService {
  public:
   RuntimeService(sandbox::Engine& engine, sandbox::SandboxManager& sandboxes, sandbox::ContainerManager& containers,
-                 const DaemonConfig& config)
+                 streaming::Server& streams, const DaemonConfig& config)
       : engine_(engine),
         sandboxes_(sandboxes),
         containers_(containers),
+        streams_(streams),
         config_(config),
         visible_{.cri = true, .pods = config.show_local_pods} {}
 
@@ -55,13 +57,14 @@ class RuntimeService final : public v1::RuntimeService::CallbackService {
   FERMATA_UNARY(ReopenContainerLog, ReopenContainerLogRequest, ReopenContainerLogResponse)
   FERMATA_UNARY(ExecSync, ExecSyncRequest, ExecSyncResponse)
 
+  FERMATA_UNARY(Exec, ExecRequest, ExecResponse)
+  FERMATA_UNARY(Attach, AttachRequest, AttachResponse)
+  FERMATA_UNARY(PortForward, PortForwardRequest, PortForwardResponse)
+
   // Not there yet.
   FERMATA_STREAM(StreamPodSandboxes, StreamPodSandboxesRequest, StreamPodSandboxesResponse)
   FERMATA_STREAM(StreamContainers, StreamContainersRequest, StreamContainersResponse)
   FERMATA_UNARY(UpdateContainerResources, UpdateContainerResourcesRequest, UpdateContainerResourcesResponse)
-  FERMATA_UNARY(Exec, ExecRequest, ExecResponse)
-  FERMATA_UNARY(Attach, AttachRequest, AttachResponse)
-  FERMATA_UNARY(PortForward, PortForwardRequest, PortForwardResponse)
   FERMATA_UNARY(ContainerStats, ContainerStatsRequest, ContainerStatsResponse)
   FERMATA_UNARY(ListContainerStats, ListContainerStatsRequest, ListContainerStatsResponse)
   FERMATA_STREAM(StreamContainerStats, StreamContainerStatsRequest, StreamContainerStatsResponse)
@@ -82,6 +85,7 @@ class RuntimeService final : public v1::RuntimeService::CallbackService {
   sandbox::Engine& engine_;
   sandbox::SandboxManager& sandboxes_;
   sandbox::ContainerManager& containers_;
+  streaming::Server& streams_;
   const DaemonConfig& config_;
   const Visibility visible_;
 };

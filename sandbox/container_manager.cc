@@ -20,14 +20,7 @@
 namespace fermata::sandbox {
 namespace {
 
-constexpr uint64_t kPodNamespaces = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 constexpr auto kExitDeadline = std::chrono::seconds(30);  // after SIGKILL
-
-NamespaceMode PidMode(const SandboxRecord& sandbox, const ContainerSpec& spec) {
-  const NamespaceMode sandbox_mode = sandbox.spec.namespaces.pid;
-  if (sandbox_mode == NamespaceMode::kNode) return NamespaceMode::kNode;
-  return spec.security.namespaces.pid;
-}
 
 runtime::PidNamespace PlanPid(NamespaceMode mode) {
   switch (mode) {
@@ -79,6 +72,12 @@ class Busy {
 };
 
 }  // namespace
+
+NamespaceMode PidMode(const SandboxRecord& sandbox, const ContainerSpec& spec) {
+  const NamespaceMode sandbox_mode = sandbox.spec.namespaces.pid;
+  if (sandbox_mode == NamespaceMode::kNode) return NamespaceMode::kNode;
+  return spec.security.namespaces.pid;
+}
 
 namespace {
 
@@ -366,31 +365,6 @@ Result<> ContainerManager::Remove(const ContainerId& id) {
   if (container == nullptr) return {};
   if (container->state == ContainerState::kRunning) RETURN_IF_ERROR(KillAndWait(*container));
   return RemoveStopped(*container);
-}
-
-Result<runtime::ExecResult> ContainerManager::ExecSync(const ContainerId& id, const std::vector<std::string>& command,
-                                                       std::chrono::milliseconds timeout) {
-  ASSIGN_OR_RETURN(const ContainerPtr container, GetContainer(id));
-  const SandboxPtr sandbox = engine_.store->Find(container->sandbox);
-  if (container->state != ContainerState::kRunning || sandbox == nullptr) {
-    return Error::Make(ErrorCode::kFailedPrecondition, "container ", id.str(), " is not running");
-  }
-  runtime::ExecLaunch launch;
-  launch.process = container->launch.process;
-  launch.process.args = command;
-  launch.join_namespaces = kPodNamespaces;
-  launch.pid = PidMode(*sandbox, container->spec) == NamespaceMode::kNode ? runtime::PidNamespace::kHost
-                                                                          : runtime::PidNamespace::kJoin;
-  launch.two_stages = sandbox->shares_ptrace;
-  launch.user = UserMappingsOf(sandbox->spec.namespaces);
-  ASSIGN_OR_RETURN(const auto profile,
-                   ChooseSeccomp(container->spec.security, container->launch.process.capabilities.bounding));
-  if (profile) {
-    ASSIGN_OR_RETURN(launch.seccomp, engine_.seccomp.Get(*profile));
-  }
-  ASSIGN_OR_RETURN(const runtime::LaunchPlan plan, runtime::PlanExec(launch), "exec");
-  ASSIGN_OR_RETURN(auto monitor, GetMonitor(*engine_.live.Get(container->sandbox), container->sandbox));
-  return monitor->Exec(id.str(), plan, timeout);
 }
 
 Result<> ContainerManager::ReopenLog(const ContainerId& id) {

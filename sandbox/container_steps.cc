@@ -100,6 +100,7 @@ Result<> StartProcess(ContainerBuild& build) {
   const runtime::ContainerStart start{.cgroup_fd = build.cgroup.fd(),
                                       .log_fd = build.log.get(),
                                       .want_stdin = record.spec.want_stdin,
+                                      .terminal = record.spec.tty,
                                       .pid_target = record.spec.security.namespaces.pid == NamespaceMode::kTarget
                                                         ? record.spec.security.namespaces.target_id
                                                         : ""};

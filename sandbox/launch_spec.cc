@@ -212,6 +212,7 @@ Result<Spec> BuildLaunchSpec(const LaunchSpecInput& input) {
   spec.hostname = HostnameOf(input.sandbox.spec);
   ASSIGN_OR_RETURN(spec.process.args, Arguments(container, input.image));
   spec.process.env = Environment(input);
+  spec.process.terminal = container.tty;
   spec.process.cwd = !container.working_dir.empty()     ? container.working_dir
                      : !input.image.working_dir.empty() ? input.image.working_dir
                                                         : "/";

@@ -47,25 +47,36 @@ mkdir -p "$build"
 (cd "$source" && cmake --preset $preset) >"$build/configure.log" 2>&1 || { cat "$build/configure.log" >&2; exit 1; }
 ninja -C "$build" --quiet
 
-# crictl, for the end-to-end tests: built from source where there is a Go that can; they say so where there is none.
-crictl=$build/tools/crictl crictl_version=v1.36.0
+# crictl and critest, for the end-to-end tests: built from source where there is a Go that can; they say so where there is none.
+crictl=$build/tools/crictl critest=$build/tools/critest crictl_version=v1.36.0
 find_crictl() {
   local go version module
-  "$crictl" --version 2>/dev/null | grep -qF "$crictl_version" && return
+  "$crictl" --version 2>/dev/null | grep -qF "$crictl_version" && [ -x "$critest" ] && return
   go=$(PATH=$PATH:/usr/local/go/bin command -v go) || { echo "no Go on this machine"; return 1; }
   version=$("$go" env GOVERSION | sed -E 's/^go1\.([0-9]+).*/\1/')
   [ "$version" -ge 24 ] 2>/dev/null || { echo "Go 1.24 or newer is needed, this is $("$go" env GOVERSION)"; return 1; }
   # By its own go.sum, and without asking for other versions as `go install` does, which not every mirror answers.
   { module=$("$go" mod download -json "sigs.k8s.io/cri-tools@$crictl_version" | jq -re .Dir) &&
     CGO_ENABLED=0 "$go" build -C "$module" -buildvcs=false -o "$crictl" \
-      -ldflags "-X sigs.k8s.io/cri-tools/pkg/version.Version=$crictl_version" ./cmd/crictl
+      -ldflags "-X sigs.k8s.io/cri-tools/pkg/version.Version=$crictl_version" ./cmd/crictl &&
+    CGO_ENABLED=0 "$go" test -C "$module" -c -buildvcs=false -o "$critest" ./cmd/critest
   } >"$build/crictl.log" 2>&1 || { echo "cannot build it: $build/crictl.log"; return 1; }
 }
 if why=$(find_crictl); then
-  export FERMATA_CRICTL=$crictl
+  export FERMATA_CRICTL=$crictl FERMATA_CRITEST=$critest
 else
-  echo "The tests with crictl are skipped: $why." >&2
-  unset FERMATA_CRICTL
+  echo "The tests with crictl and critest are skipped: $why." >&2
+  unset FERMATA_CRICTL FERMATA_CRITEST
+fi
+
+# A WebSocket client that is not ours, where the package index answers.
+python=$build/tools/websocket/bin/python
+if "$python" -c 'import websocket' 2>/dev/null ||
+  { python3 -m venv "$build/tools/websocket" && timeout 120 "$build/tools/websocket/bin/pip" install -q websocket-client==1.8.0; } >"$build/websocket.log" 2>&1; then
+  export FERMATA_WEBSOCKET_PYTHON=$python
+else
+  echo "The test with websocket-client is skipped: $build/websocket.log." >&2
+  unset FERMATA_WEBSOCKET_PYTHON
 fi
 
 rm -rf "$build/results"

@@ -31,6 +31,8 @@ struct LogsOptions {
   bool follow = false;
   bool timestamps = false;
   int64_t tail = 0;
+  int64_t since_seconds = 0;  // 0: all
+  bool previous = false;      // of the attempt before
 };
 Result<int> Logs(const Global& global, const LogsOptions& options);
 
@@ -41,6 +43,19 @@ struct ExecOptions {
 };
 // The command's own exit status.
 Result<int> Exec(const Global& global, const ExecOptions& options);
+
+struct StreamOptions {
+  std::string pod, container;
+  std::vector<std::string> command;  // of exec
+  bool want_stdin = false;
+  bool tty = false;
+};
+// With our streams, on a terminal if wanted; the command's own exit status.
+Result<int> ExecStream(const Global& global, const StreamOptions& options);
+// To the streams of the container itself.
+Result<int> Attach(const Global& global, const StreamOptions& options);
+// Ports as LOCAL:REMOTE or one number for both; until a signal comes.
+Result<int> PortForward(const Global& global, const std::string& pod, const std::vector<std::string>& ports);
 
 Result<int> Stop(const Global& global, const std::vector<std::string>& pods, std::optional<int64_t> grace_seconds);
 Result<int> Remove(const Global& global, const std::vector<std::string>& pods, bool force);

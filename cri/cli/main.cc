@@ -19,6 +19,7 @@ struct Parsed {
   cli::RunOptions run;
   cli::LogsOptions logs;
   cli::ExecOptions exec;
+  cli::StreamOptions stream;
   std::vector<std::string> names;
   int64_t grace = -1;
   bool all = false;
@@ -67,13 +68,43 @@ void AddContainerCommands(CLI::App& app, Parsed& p) {
   logs->add_option("--tail", p.logs.tail, "only so many lines of each container")->check(CLI::PositiveNumber);
   logs->callback([&p] { p.command = [&p] { return cli::Logs(p.global, p.logs); }; });
 
+  logs->add_flag("-p,--previous", p.logs.previous, "of what ran before the container was started again");
+  logs->add_option("--since", p.logs.since_seconds, "only lines that are newer than so long: 90, 90s, 10m, 2h, 1d")
+      ->transform(
+          CLI::AsNumberWithUnit(std::map<std::string, int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}}));
+}
+
+void AddStreamCommands(CLI::App& app, Parsed& p) {
   CLI::App* exec = app.add_subcommand("exec", "Run a program in a container; its exit status is ours");
-  exec->add_option("POD", p.exec.pod, "name or id")->required();
-  exec->add_option("-c,--container", p.exec.container, "in this container");
+  exec->add_option("POD", p.stream.pod, "name or id")->required();
+  exec->add_option("-c,--container", p.stream.container, "in this container");
+  exec->add_flag("-i,--stdin", p.stream.want_stdin, "with our standard input");
+  exec->add_flag("-t,--tty", p.stream.tty, "on a terminal; ctrl-p ctrl-q leaves it running");
   exec->add_option("--timeout", p.exec.timeout_seconds, "seconds after which it is killed (0: never)")
       ->check(CLI::NonNegativeNumber);
-  exec->add_option("COMMAND", p.exec.command, "the program and its arguments")->required();
-  exec->callback([&p] { p.command = [&p] { return cli::Exec(p.global, p.exec); }; });
+  exec->add_option("COMMAND", p.stream.command, "the program and its arguments")->required();
+  exec->callback([&p] {
+    p.command = [&p]() -> Result<int> {
+      const bool streams = p.stream.want_stdin || p.stream.tty;
+      if (p.exec.timeout_seconds == 0 && !p.global.json) return cli::ExecStream(p.global, p.stream);
+      if (streams) {
+        return fermata::Error::Make(fermata::ErrorCode::kInvalidArgument, "--timeout and --json go without -i and -t");
+      }
+      return cli::Exec(p.global, {p.stream.pod, p.stream.container, p.stream.command, p.exec.timeout_seconds});
+    };
+  });
+
+  CLI::App* attach =
+      app.add_subcommand("attach", "See what a container writes from now on; its exit status is ours if it ends");
+  attach->add_option("POD", p.stream.pod, "name or id")->required();
+  attach->add_option("-c,--container", p.stream.container, "this container");
+  attach->add_flag("-i,--stdin", p.stream.want_stdin, "with our standard input; ctrl-p ctrl-q leaves");
+  attach->callback([&p] { p.command = [&p] { return cli::Attach(p.global, p.stream); }; });
+
+  CLI::App* forward = app.add_subcommand("port-forward", "Make ports of a pod reachable on this machine's loopback");
+  forward->add_option("POD", p.stream.pod, "name or id")->required();
+  forward->add_option("PORT", p.names, "LOCAL:REMOTE, or one number for both; local 0: any")->required();
+  forward->callback([&p] { p.command = [&p] { return cli::PortForward(p.global, p.stream.pod, p.names); }; });
 }
 
 void AddOtherCommands(CLI::App& app, Parsed& p) {
@@ -117,6 +148,7 @@ int main(int argc, char** argv) {
   AddPodCommands(app, parsed);
   AddContainerCommands(app, parsed);
   cli::AddImageCommands(app, parsed.global, parsed.command);
+  AddStreamCommands(app, parsed);
   AddOtherCommands(app, parsed);
   std::vector<std::string> arguments = SeparateCommand({argv + 1, argv + argc});
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them

@@ -203,6 +203,12 @@ Result<int> Logs(const Global& global, const LogsOptions& options) {
   request.set_container(options.container);
   request.set_follow(options.follow);
   request.set_tail_lines(options.tail);
+  request.set_previous(options.previous);
+  if (options.since_seconds > 0) {
+    const auto since = std::chrono::system_clock::now() - std::chrono::seconds(options.since_seconds);
+    request.set_since_unix_nanos(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(since.time_since_epoch()).count());
+  }
   LogPrinter printer(PrefixedLines(std::move(names), UseColour(STDOUT_FILENO)), options.timestamps);
   RETURN_IF_ERROR(FollowLogs(client, request, printer));
   return 0;

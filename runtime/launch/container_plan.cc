@@ -19,6 +19,7 @@ void SetPidNamespace(PlanBuilder& plan, PidNamespace pid, bool two_stages) {
 
 Result<LaunchPlan> PlanContainer(const ContainerLaunch& launch) {
   PlanBuilder plan;
+  const int16_t console = launch.spec.process.terminal ? plan.Given() : kNoSlot;
   const bool own_pid = launch.pid == PidNamespace::kOwn;
   // A PID namespace of its own inside a user namespace is born there, or proc could not be mounted in it.
   const bool early_stage = launch.user && own_pid;
@@ -39,7 +40,8 @@ Result<LaunchPlan> PlanContainer(const ContainerLaunch& launch) {
                          .refuse_proc = launch.refuse_proc,
                          .user_ns = launch.user ? plan.PodUserNamespace() : kNoSlot,
                          .host_network = (launch.join_namespaces & CLONE_NEWNET) == 0 || launch.host_network,
-                         .host_ipc = !launch.pod_shm};
+                         .host_ipc = !launch.pod_shm,
+                         .console = console};
   MountPlanner mounts(plan, place);
   RETURN_IF_ERROR(mounts.OpenHostTrees());
   RETURN_IF_ERROR(AddStdioOwner(plan, launch.spec.process, launch.user));
@@ -51,9 +53,11 @@ Result<LaunchPlan> PlanContainer(const ContainerLaunch& launch) {
   plan.Add(Op::kUnshare, "make mount and cgroup namespace").a = CLONE_NEWNS | CLONE_NEWCGROUP;
   RETURN_IF_ERROR(mounts.AttachMounts());
   RETURN_IF_ERROR(mounts.EnterRoot());
+  if (mounts.terminal() != kNoSlot) AddTerminalStreams(plan, launch.spec.process, mounts.terminal());
   if (second_stage) AddJoin(plan, kPidSlot, CLONE_NEWPID, "join the pod's PID namespace");
-  RETURN_IF_ERROR(
-      AddIdentitySteps(plan, launch.spec.process, {.seccomp = launch.seccomp, .second_stage = second_stage}));
+  const IdentityOptions identity{
+      .seccomp = launch.seccomp, .second_stage = second_stage, .terminal = mounts.terminal()};
+  RETURN_IF_ERROR(AddIdentitySteps(plan, launch.spec.process, identity));
   return plan.Finish();
 }
 

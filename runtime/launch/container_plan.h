@@ -35,7 +35,7 @@ enum class PidNamespace : uint8_t {
 };
 
 struct ContainerLaunch {
-  Spec spec;
+  Spec spec;                             // with a terminal: the launcher gives a socket that takes it
   std::optional<OverlayRootfs> overlay;  // else spec.root_path is bind-mounted
   uint64_t join_namespaces = 0;          // of the pause process, besides its mount namespace
   PidNamespace pid = PidNamespace::kJoin;

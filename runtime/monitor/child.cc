@@ -1,10 +1,13 @@
 #include "runtime/monitor/child.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <ctime>
+
+#include "runtime/base/socket.h"
 
 namespace fermata::runtime {
 namespace {
@@ -37,14 +40,20 @@ int64_t NowNanoseconds() {
 Result<> Child::Launch(const PlanView& plan, LaunchFds fds, Streams streams) {
   Pipe input;
   Pipe output[2];
+  std::pair<UniqueFd, UniqueFd> console;
   const int null = fds.standard[0];
-  if (streams.input) {
+  if (streams.terminal) {
+    ASSIGN_OR_RETURN(console, SeqpacketPair());
+  } else if (streams.input) {
     ASSIGN_OR_RETURN(input, MakePipe());
+    RETURN_IF_ERROR(SetNonblocking(input.write.get()));
     fds.standard[0] = input.read.get();
   }
+  const int given[] = {console.second.get()};
+  if (streams.terminal) fds.given = given;
   for (size_t i = 0; i < 2; ++i) {
     fds.standard[i + 1] = null;
-    if (!streams.output) continue;
+    if (!streams.output || streams.terminal) continue;
     ASSIGN_OR_RETURN(output[i], MakePipe());
     RETURN_IF_ERROR(SetNonblocking(output[i].read.get()));
     fds.standard[i + 1] = output[i].write.get();
@@ -55,8 +64,22 @@ Result<> Child::Launch(const PlanView& plan, LaunchFds fds, Streams streams) {
   report_ = std::move(process.report);
   user_namespaces_ = std::move(process.user_namespaces);
   stdin_ = std::move(input.write);
+  has_terminal_ = streams.terminal;
+  console_ = std::move(console.first);
   for (size_t i = 0; i < 2; ++i) output_[i] = std::move(output[i].read);
   return {};
+}
+
+// Its program runs, so its plan has sent the terminal. Without one there is nothing to read and write.
+void Child::TakeTerminal() {
+  if (!console_.valid()) return;
+  char byte[1];
+  auto received = ReceiveMessage(console_.get(), byte, MSG_DONTWAIT);
+  console_.Reset();
+  if (!received || received->fds.size() != 1) return;
+  output_[0] = std::move(received->fds.front());
+  (void)SetNonblocking(output_[0].get());
+  stdin_.Reset(::fcntl(output_[0].get(), F_DUPFD_CLOEXEC, 0));
 }
 
 bool Child::ReadReport() {
@@ -80,6 +103,7 @@ bool Child::ReadReport() {
       case Report::kClosed:
         if (state_ == State::kStarting) {
           state_ = State::kRunning;
+          TakeTerminal();
           started_at_ns_ = NowNanoseconds();
         }
         return true;

@@ -18,10 +18,11 @@ class Child {
  public:
   enum class State : uint8_t { kStarting, kRunning, kExited };
 
-  // What its standard streams are; without a pipe: /dev/null.
+  // What its standard streams are; without a pipe: /dev/null. A terminal is all three, and output(0) once it runs.
   struct Streams {
     bool input = false;
     bool output = false;
+    bool terminal = false;
   };
   // Makes the pipes and the process; fds.standard[0] is /dev/null. On failure nothing is left.
   Result<> Launch(const PlanView& plan, LaunchFds fds, Streams streams);
@@ -44,16 +45,23 @@ class Child {
   [[nodiscard]] int64_t finished_at_ns() const { return finished_at_ns_; }
   [[nodiscard]] int output(size_t stream) const { return output_[stream].get(); }  // 0 stdout, 1 stderr; non-blocking
   void CloseOutput(size_t stream) { output_[stream].Reset(); }
+  [[nodiscard]] bool has_terminal() const { return has_terminal_; }
+  [[nodiscard]] int input() const { return stdin_.get(); }  // non-blocking; -1: none, or closed
+  void CloseInput() { stdin_.Reset(); }
   void CloseReport() { report_.Reset(); }
 
  private:
+  void TakeTerminal();
+
   State state_ = State::kStarting;
   bool failed_ = false;
   ChildFailure failure_;
   pid_t pid_ = -1;
   UniqueFd pidfd_;
   UniqueFd report_;
-  UniqueFd stdin_;  // write end, where the container asked for a standard input
+  UniqueFd stdin_;    // write end, where a standard input was asked for; of a terminal another of its descriptors
+  UniqueFd console_;  // where the terminal comes
+  bool has_terminal_ = false;
   UniqueFd output_[2];
   std::vector<UniqueFd> user_namespaces_;
   int exit_code_ = 0;

@@ -21,6 +21,7 @@ constexpr const char* kSocketName = "monitor.sock";
 constexpr const char* kExitsName = "exits";
 constexpr auto kReplyDeadline = std::chrono::seconds(20);
 constexpr auto kQuietAfterExit = std::chrono::milliseconds(250);  // design.md 10.12
+constexpr auto kLongestAfterExit = std::chrono::seconds(10);      // X-02 of the threat table
 constexpr size_t kMaxInlinePlan = kMaxMessageBytes - 4096;
 
 // What the caller asked for cannot be executed: its mistake, with the words that users know from elsewhere.
@@ -92,6 +93,7 @@ Result<std::shared_ptr<MonitorClient>> MonitorClient::Connect(Reactor& reactor, 
   hello.Add(Tag::kVersion, kProtocolVersion);
   ASSIGN_OR_RETURN(const std::string data, client->Request(hello, request, {}, nullptr), "greet monitor");
   client->pid_ = static_cast<pid_t>(MessageReader::Parse(data)->Number(Tag::kPid));
+  client->features_ = MessageReader::Parse(data)->Number(Tag::kFeatures);
   ASSIGN_OR_RETURN(client->process_, Pidfd::Open(client->pid_));
   return client;
 }
@@ -113,7 +115,7 @@ uint64_t MonitorClient::NextId() {
 }
 
 Result<std::string> MonitorClient::Request(MessageWriter& message, uint64_t request, std::span<const int> fds,
-                                           const LaunchPlan* plan) {
+                                           const LaunchPlan* plan, std::vector<UniqueFd>* received) {
   {
     const std::lock_guard lock(mutex_);
     if (lost_) return Error::Make(ErrorCode::kUnavailable, "the monitor is gone");
@@ -125,6 +127,7 @@ Result<std::string> MonitorClient::Request(MessageWriter& message, uint64_t requ
   if (sent) changed_.wait_for(lock, kReplyDeadline, [&] { return reply.done || lost_; });
   const bool done = reply.done;
   std::string data = std::move(reply.data);
+  if (received != nullptr) *received = std::move(reply.fds);
   const bool lost = lost_;
   replies_.erase(request);
   lock.unlock();
@@ -162,7 +165,9 @@ Result<StartedProcess> MonitorClient::StartContainer(const std::string& id, cons
                                                      const ContainerStart& start) {
   const uint64_t request = NextId();
   MessageWriter message(MessageType::kStartContainer, request);
+  if (start.terminal) RETURN_IF_ERROR(RequireSessions());
   message.Add(Tag::kId, id).Add(Tag::kWantStdin, uint64_t{start.want_stdin});
+  if (start.terminal) message.Add(Tag::kTerminal, uint64_t{1});
   if (!start.pid_target.empty()) message.Add(Tag::kPidTarget, start.pid_target);
   std::vector<int> fds = {start.cgroup_fd};
   if (start.log_fd >= 0) fds.push_back(start.log_fd);
@@ -205,7 +210,7 @@ Result<> MonitorClient::WaitExec(uint64_t exec_id, ExecState& state, Duration ti
   const auto finished = [&] { return lost_ || (state.exited && state.eof); };
   while (!finished()) {
     if (state.exited) {
-      const auto quiet = state.last_output + kQuietAfterExit;
+      const auto quiet = std::min(state.last_output + kQuietAfterExit, state.exited_at + kLongestAfterExit);
       if (Clock::now() >= quiet) break;
       (void)changed_.wait_until(lock, quiet);
     } else if (deadline == Clock::time_point::max()) {
@@ -328,6 +333,7 @@ void MonitorClient::OnReadable() {
     if (waiting == replies_.end()) return;
     waiting->second.done = true;
     waiting->second.data = received->data;
+    waiting->second.fds = std::move(received->fds);
   }
   changed_.notify_all();
 }
@@ -364,6 +370,7 @@ void MonitorClient::HandleExecEvent(const MessageReader& message) {
     if (message.type() == MessageType::kExecExited) {
       state.result.exit_code = static_cast<int>(message.Number(Tag::kExitCode));
       state.exited = true;
+      state.exited_at = state.last_output;
       state.eof = message.Number(Tag::kEof) != 0;
     }
     if (message.type() == MessageType::kExecEof) state.eof = true;

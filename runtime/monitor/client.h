@@ -70,7 +70,14 @@ struct ContainerStart {
   int cgroup_fd = -1;
   int log_fd = -1;  // -1: output is discarded
   bool want_stdin = false;
+  bool terminal = false;   // its plan makes one
   std::string pid_target;  // the container whose PID namespace is joined; empty: pause's
+};
+
+struct SessionWants {
+  bool input = false, output = false, error_output = false;
+  bool terminal = false;    // of an exec: its plan makes one
+  bool stdin_once = false;  // of an attachment: the end of its input is the end of the process's
 };
 
 class MonitorClient : public Readable, public std::enable_shared_from_this<MonitorClient> {
@@ -88,6 +95,13 @@ class MonitorClient : public Readable, public std::enable_shared_from_this<Monit
   Result<StartedProcess> StartContainer(const std::string& id, const LaunchPlan& plan, const ContainerStart& start);
   // Runs a program to its end. kDeadlineExceeded after `timeout` (0: none): then everything of it was killed.
   Result<ExecResult> Exec(const std::string& id, const LaunchPlan& plan, Duration timeout);
+  // Starts a program whose streams go over `session`, one end of a pair of SOCK_SEQPACKET (session_packet.h). Returns
+  // when it runs. client_sessions.cc
+  Result<> OpenExec(const std::string& id, const LaunchPlan& plan, SessionWants wants, int session);
+  // What the container writes from now on goes over `session` too.
+  Result<> AttachTo(const std::string& id, SessionWants wants, int session);
+  // TCP sockets that belong to the pod's network namespace, not connected: IPv4, then IPv6 where there is any.
+  Result<std::vector<UniqueFd>> PodSockets();
   Result<> Signal(const std::string& id, int signal);
   Result<> Kill(const std::string& id);
   Result<> ReopenLog(const std::string& id, int log_fd);
@@ -109,19 +123,21 @@ class MonitorClient : public Readable, public std::enable_shared_from_this<Monit
   struct Reply {
     bool done = false;
     std::string data;
+    std::vector<UniqueFd> fds;
   };
   struct ExecState {
     ExecResult result;
     bool exited = false;
     bool eof = false;
-    std::chrono::steady_clock::time_point last_output;
+    std::chrono::steady_clock::time_point last_output, exited_at;
   };
 
   MonitorClient(Reactor& reactor, UniqueFd socket, MonitorEvents events)
       : reactor_(reactor), socket_(std::move(socket)), events_(std::move(events)) {}
   Result<> Attach();
   Result<std::string> Request(MessageWriter& message, uint64_t request, std::span<const int> fds,
-                              const LaunchPlan* plan);
+                              const LaunchPlan* plan, std::vector<UniqueFd>* received = nullptr);
+  Result<> RequireSessions() const;
   Result<std::string> RequestWithPlan(MessageWriter& message, uint64_t request, std::vector<int> fds,
                                       const LaunchPlan& plan);
   Result<> Simple(MessageType type, const std::string& id);
@@ -136,13 +152,15 @@ class MonitorClient : public Readable, public std::enable_shared_from_this<Monit
   MonitorEvents events_;
   Pidfd process_;
   pid_t pid_ = -1;
-  bool ours_ = false;  // our child: has to be reaped by us
+  uint64_t features_ = kFeatureSessions;  // of one that was running before: what it says
+  bool ours_ = false;                     // our child: has to be reaped by us
 
   std::mutex mutex_;  // guards what follows; never held over a system call that blocks
   std::condition_variable changed_;
   std::map<uint64_t, Reply> replies_;
   std::map<uint64_t, ExecState*> execs_;
-  uint64_t next_id_ = 0;
+  // Never used twice with one monitor, also by a later daemon: execs keep theirs.
+  uint64_t next_id_ = static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   bool lost_ = false;
   bool quitting_ = false;
 };

@@ -75,7 +75,9 @@ void Monitor::Disconnect() {
   queue_.clear();
   if (paused) SetExecReading(true);
   std::vector<uint64_t> ids;
-  for (const auto& [id, exec] : execs_) ids.push_back(id);
+  for (const auto& [id, exec] : execs_) {
+    if (exec->session == nullptr) ids.push_back(id);  // a session has a socket of its own, and ends with that
+  }
   for (const uint64_t id : ids) CloseExec(id);
 }
 
@@ -104,7 +106,7 @@ void Monitor::Dispatch(const MessageReader& message, std::vector<UniqueFd> fds) 
     case MessageType::kHello:
       return Send(MessageWriter(MessageType::kReply, request)
                       .Add(Tag::kVersion, kProtocolVersion)
-                      .Add(Tag::kFeatures, uint64_t{0})
+                      .Add(Tag::kFeatures, kFeatureSessions)
                       .Add(Tag::kPid, static_cast<uint64_t>(::getpid()))
                       .Finish());
     case MessageType::kStartPause:
@@ -121,6 +123,10 @@ void Monitor::Dispatch(const MessageReader& message, std::vector<UniqueFd> fds) 
         (void)KillGroup(exec->cgroup.get());
       }
       return Reply(request);
+    case MessageType::kAttach:
+      return AttachContainer(message, std::move(fds));
+    case MessageType::kSockets:
+      return ReplySockets(request);
     case MessageType::kSignal:
       if (!require_container()) return;
       (void)::syscall(SYS_pidfd_send_signal, container->child.pidfd(), message.Number(Tag::kSignalNumber), nullptr, 0);

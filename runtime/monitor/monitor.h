@@ -19,6 +19,7 @@
 #include "runtime/monitor/event_loop.h"
 #include "runtime/monitor/log_writer.h"
 #include "runtime/monitor/protocol.h"
+#include "runtime/monitor/session.h"
 
 namespace fermata::runtime {
 
@@ -56,8 +57,9 @@ class Monitor {
     std::string cgroup_name;
     UniqueFd cgroup;
     uint64_t request = 0;
-    bool closed = false;    // nobody wants output any more
-    bool reported = false;  // the exit was told
+    bool closed = false;         // nobody wants output any more
+    bool reported = false;       // the exit was told
+    Session* session = nullptr;  // of one that streams
   };
   // The control group of an exec whose orphans live on; removed when the last of them has ended.
   struct Lingering {
@@ -88,22 +90,33 @@ class Monitor {
   void ReplyState(uint64_t request);
 
   // monitor_processes.cc: starting and reaping
+  // The plan of a message, where it lies in the message; a copy in `storage` if it is not aligned there, or came as a
+  // file of its own. (With ids of full length it is aligned.)
+  static Result<PlanView> TakePlan(const MessageReader& message, std::vector<UniqueFd>& fds, std::string& storage);
   [[nodiscard]] LaunchFds NewLaunch(int cgroup) const;
+  void KillAll();
+  void StopIfEmpty();
   void StartPause(const MessageReader& message, std::vector<UniqueFd> fds);
   void StartContainer(const MessageReader& message, std::vector<UniqueFd> fds);
-  void StartExec(const MessageReader& message, std::vector<UniqueFd> fds);
+  void WatchContainerOutput(Container& container);
   void OnChildSignal();
   void SettleReaped();
   [[nodiscard]] bool IsStarting() const;
   bool OnReaped(pid_t pid, int status);
   void OnPauseReport();
   void OnContainerReport(Container& container);
-  void OnExecReport(Exec& exec);
   void OnPauseExit();
   void OnContainerExit(Container& container);
   void FinishContainer(Container& container);
   void OnContainerOutput(Container& container, size_t stream);
   void CloseContainerOutput(Container& container, size_t stream);
+  void TakeContainerOutput(Container& container, size_t stream, std::string_view data);
+
+  // monitor_execs.cc
+  void StartExec(const MessageReader& message, std::vector<UniqueFd> fds);
+  Result<> LaunchExec(Exec& exec, const Container& container, const PlanView& plan, Child::Streams streams);
+  void OnExecReport(Exec& exec);
+  void ReadExec(Exec& exec, bool on);
   bool ForwardExecOutput(Exec& exec, size_t stream);
   void DrainExec(Exec& exec);
   void OnExecExit(Exec& exec);
@@ -112,9 +125,24 @@ class Monitor {
   void RemoveExecGroup(Exec& exec);
   void LingerExecGroup(Exec& exec);
   void ForgetExec(uint64_t id);
+  void EndExecSession(Exec& exec);
   void CloseExec(uint64_t id);
-  void KillAll();
-  void StopIfEmpty();
+
+  // monitor_sessions.cc: attachments, and the client's side of execs that stream
+  Session& AddSession(UniqueFd socket, uint64_t exec_id);
+  void AttachContainer(const MessageReader& message, std::vector<UniqueFd> fds);
+  void EndAttachments(Container& container);
+  void WatchSession(Session& session);
+  void OnSession(Session& session, uint32_t events);
+  void ReadSession(Session& session);
+  void TakeInput(Session& session);
+  void CloseInputOf(const Session& session);
+  void WaitForInputRoom(Session& session, int input);
+  void OnSessionGone(Session& session);
+  void EndSession(Session& session);
+  void RemoveSession(const Session& session);
+  Child* ChildOf(const Session& session);
+  void ReplySockets(uint64_t request);
 
   Container* FindContainer(std::string_view id);
   Exec* FindExec(uint64_t id);
@@ -136,9 +164,10 @@ class Monitor {
   bool stopping_ = false;
   std::map<std::string, ContainerPtr, std::less<>> containers_;
   std::map<uint64_t, ExecPtr> execs_;
-  std::map<int, Lingering> lingering_;  // by descriptor of cgroup.events
-  std::vector<Reaped> reaped_;          // ended, not yet known as one of ours
-  std::deque<std::string> queue_;       // messages that the socket had no room for
+  std::map<int, std::unique_ptr<Session>> sessions_;  // by descriptor of the socket
+  std::map<int, Lingering> lingering_;                // by descriptor of cgroup.events
+  std::vector<Reaped> reaped_;                        // ended, not yet known as one of ours
+  std::deque<std::string> queue_;                     // messages that the socket had no room for
 };
 
 }  // namespace fermata::runtime

@@ -20,9 +20,11 @@
 namespace fermata::runtime {
 namespace {
 
-// The plan of a message, where it lies in the message; a copy in `storage` if it is not aligned there, or came as a
-// file of its own. (With ids of full length it is aligned.)
-Result<PlanView> TakePlan(const MessageReader& message, std::vector<UniqueFd>& fds, std::string& storage) {
+int ExitCodeOf(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
+
+}  // namespace
+
+Result<PlanView> Monitor::TakePlan(const MessageReader& message, std::vector<UniqueFd>& fds, std::string& storage) {
   std::string_view data = message.Bytes(Tag::kPlan);
   if (message.Has(Tag::kPlanInFd)) {
     if (fds.empty()) return Error::FromErrno(EINVAL, "launch plan: no file");
@@ -39,10 +41,6 @@ Result<PlanView> TakePlan(const MessageReader& message, std::vector<UniqueFd>& f
   if (!ValidatePlan(plan)) return Error::FromErrno(EINVAL, "launch plan");
   return PlanView(plan);
 }
-
-int ExitCodeOf(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
-
-}  // namespace
 
 LaunchFds Monitor::NewLaunch(int cgroup) const {
   LaunchFds launch;
@@ -105,7 +103,8 @@ void Monitor::StartContainer(const MessageReader& message, std::vector<UniqueFd>
   LaunchFds launch = NewLaunch(container->cgroup.get());
   launch.join = pause_.pidfd();
   launch.pid_join = target == nullptr ? pause_.pidfd() : target->child.pidfd();
-  const Child::Streams streams{.input = message.Number(Tag::kWantStdin) != 0, .output = true};
+  const Child::Streams streams{
+      .input = message.Number(Tag::kWantStdin) != 0, .output = true, .terminal = message.Number(Tag::kTerminal) != 0};
   if (auto made = container->child.Launch(*plan, launch, streams); !made) {
     return ReplyError(request, made.error());
   }
@@ -114,9 +113,14 @@ void Monitor::StartContainer(const MessageReader& message, std::vector<UniqueFd>
     OnContainerReport(added);
     SettleReaped();
   });
+  if (!streams.terminal) WatchContainerOutput(added);
+}
+
+void Monitor::WatchContainerOutput(Container& container) {
   for (size_t stream = 0; stream < 2; ++stream) {
-    (void)loop_.Add(added.child.output(stream), EPOLLIN,
-                    [this, &added, stream](uint32_t) { OnContainerOutput(added, stream); });
+    const int fd = container.child.output(stream);
+    if (fd < 0) continue;
+    (void)loop_.Add(fd, EPOLLIN, [this, &container, stream](uint32_t) { OnContainerOutput(container, stream); });
   }
 }
 
@@ -132,13 +136,27 @@ void Monitor::OnContainerReport(Container& container) {
   reply.Add(Tag::kPid, static_cast<uint64_t>(container.child.pid()))
       .Add(Tag::kStartedAt, static_cast<uint64_t>(container.child.started_at_ns()));
   Send(reply.Finish());
+  if (container.child.has_terminal()) WatchContainerOutput(container);
 }
 
 void Monitor::OnContainerOutput(Container& container, size_t stream) {
   const ssize_t count = ::read(container.child.output(stream), buffer_.span().data(), kReadBytes);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (count <= 0) return CloseContainerOutput(container, stream);
-  container.log.Write(static_cast<Stream>(stream), {buffer_.span().data(), static_cast<size_t>(count)});
+  TakeContainerOutput(container, stream, {buffer_.span().data(), static_cast<size_t>(count)});
+}
+
+// To the log, and to who is attached; one that lies too far behind is cut off.
+void Monitor::TakeContainerOutput(Container& container, size_t stream, std::string_view data) {
+  container.log.Write(static_cast<Stream>(stream), data);
+  std::vector<Session*> slow;
+  for (const auto& [fd, session] : sessions_) {
+    if (session->container != container.id || session->ending || !session->wants[stream + 1]) continue;
+    session->Send(stream == 0 ? PacketKind::kOutput : PacketKind::kErrorOutput, data);
+    if (session->pending_bytes > kMaxPendingBytes) slow.push_back(session.get());
+    if (session->blocked()) WatchSession(*session);
+  }
+  for (Session* session : slow) OnSessionGone(*session);
 }
 
 void Monitor::CloseContainerOutput(Container& container, size_t stream) {
@@ -146,96 +164,6 @@ void Monitor::CloseContainerOutput(Container& container, size_t stream) {
   loop_.Remove(container.child.output(stream));
   container.child.CloseOutput(stream);
   container.log.End(static_cast<Stream>(stream));
-}
-
-void Monitor::StartExec(const MessageReader& message, std::vector<UniqueFd> fds) {
-  const uint64_t request = message.request_id();
-  std::string storage;
-  auto plan = TakePlan(message, fds, storage);
-  if (!plan) return ReplyError(request, plan.error());
-  Container* container = FindContainer(message.Bytes(Tag::kId));
-  if (container == nullptr || container->child.state() != Child::State::kRunning) {
-    return ReplyError(request, Error::FromErrno(ESRCH, "container is not running"));
-  }
-  auto exec = std::make_unique<Exec>();
-  exec->id = message.Number(Tag::kExecId);
-  exec->request = request;
-  exec->cgroup_name = "exec-" + std::to_string(exec->id);
-  exec->parent_cgroup.Reset(::fcntl(container->cgroup.get(), F_DUPFD_CLOEXEC, 0));
-  auto group = MakeDirectories(container->cgroup.get(), exec->cgroup_name);
-  if (!group) return ReplyError(request, group.error());
-  exec->cgroup = std::move(*group);
-  LaunchFds launch = NewLaunch(exec->cgroup.get());
-  launch.join = launch.pid_join = container->child.pidfd();
-  if (auto made = exec->child.Launch(*plan, launch, {.output = true}); !made) {
-    RemoveExecGroup(*exec);
-    return ReplyError(request, made.error());
-  }
-  Exec& added = *execs_.emplace(exec->id, std::move(exec)).first->second;
-  (void)loop_.Add(added.child.report(), EPOLLIN, [this, &added](uint32_t) {
-    OnExecReport(added);
-    SettleReaped();
-  });
-  if (queue_.empty()) {
-    for (size_t stream = 0; stream < 2; ++stream) {
-      (void)loop_.Add(added.child.output(stream), EPOLLIN,
-                      [this, &added, stream](uint32_t) { ForwardExecOutput(added, stream); });
-    }
-  }
-}
-
-void Monitor::OnExecReport(Exec& exec) {
-  if (exec.child.report() < 0 || !exec.child.ReadReport()) return;
-  loop_.Remove(exec.child.report());
-  exec.child.CloseReport();
-  if (exec.child.failed()) return ReplyFailure(exec.request, exec.child.failure());
-  MessageWriter reply(MessageType::kReply, exec.request);
-  Send(reply.Add(Tag::kPid, static_cast<uint64_t>(exec.child.pid())).Finish());
-}
-
-// Passes on one piece of output; false when there is none now.
-bool Monitor::ForwardExecOutput(Exec& exec, size_t stream) {
-  const ssize_t count = ::read(exec.child.output(stream), buffer_.span().data(), kReadBytes);
-  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  if (count <= 0) {
-    CloseExecOutput(exec, stream);
-    return false;
-  }
-  if (exec.closed) return true;
-  MessageWriter output(MessageType::kExecOutput, 0);
-  Send(output.Add(Tag::kExecId, exec.id)
-           .Add(Tag::kStream, stream + 1)
-           .Add(Tag::kData, std::string_view(buffer_.span().data(), static_cast<size_t>(count)))
-           .Finish());
-  return true;
-}
-
-// What the exec had written when it ended goes out before its exit code, unless the daemon reads too slowly.
-void Monitor::DrainExec(Exec& exec) {
-  for (size_t stream = 0; stream < 2; ++stream) {
-    while (queue_.empty() && exec.child.output(stream) >= 0 && ForwardExecOutput(exec, stream)) {
-    }
-  }
-}
-
-void Monitor::CloseExecOutput(Exec& exec, size_t stream) {
-  loop_.Remove(exec.child.output(stream));
-  exec.child.CloseOutput(stream);
-  if (exec.child.output(0) >= 0 || exec.child.output(1) >= 0 || !exec.reported) return;
-  Send(MessageWriter(MessageType::kExecEof, 0).Add(Tag::kExecId, exec.id).Finish());
-}
-
-void Monitor::SetExecReading(bool on) {
-  for (const auto& [id, exec] : execs_) {
-    for (size_t stream = 0; stream < 2; ++stream) {
-      const int fd = exec->child.output(stream);
-      if (fd < 0) continue;
-      loop_.Remove(fd);
-      if (on) {
-        (void)loop_.Add(fd, EPOLLIN, [this, e = exec.get(), stream](uint32_t) { ForwardExecOutput(*e, stream); });
-      }
-    }
-  }
 }
 
 void Monitor::OnChildSignal() {
@@ -328,10 +256,11 @@ void Monitor::FinishContainer(Container& container) {
                                 : ::read(container.child.output(stream), buffer_.span().data(), kReadBytes);
       if (count < 0 && errno == EINTR) continue;
       if (count <= 0) break;
-      container.log.Write(static_cast<Stream>(stream), {buffer_.span().data(), static_cast<size_t>(count)});
+      TakeContainerOutput(container, stream, {buffer_.span().data(), static_cast<size_t>(count)});
     }
     CloseContainerOutput(container, stream);
   }
+  EndAttachments(container);
   container.finished = true;
   const Child& child = container.child;
   if (child.failed()) {  // never ran: no exit to record
@@ -349,60 +278,6 @@ void Monitor::FinishContainer(Container& container) {
            .Add(Tag::kStartedAt, static_cast<uint64_t>(child.started_at_ns()))
            .Add(Tag::kFinishedAt, static_cast<uint64_t>(child.finished_at_ns()))
            .Finish());
-}
-
-void Monitor::OnExecExit(Exec& exec) {
-  RemoveExecGroup(exec);
-  if (exec.closed || exec.child.failed()) return ForgetExec(exec.id);
-  DrainExec(exec);
-  exec.reported = true;
-  const bool eof = exec.child.output(0) < 0 && exec.child.output(1) < 0;
-  MessageWriter exited(MessageType::kExecExited, 0);
-  Send(exited.Add(Tag::kExecId, exec.id)
-           .Add(Tag::kExitCode, static_cast<uint64_t>(exec.child.exit_code()))
-           .Add(Tag::kEof, uint64_t{eof})
-           .Finish());
-}
-
-// The group of an exec goes when it is empty; orphans may live on in it (design: they are not ours to kill).
-void Monitor::RemoveExecGroup(Exec& exec) {
-  if (!exec.cgroup.valid()) return;
-  const int removed = ::unlinkat(exec.parent_cgroup.get(), exec.cgroup_name.c_str(), AT_REMOVEDIR);
-  if (removed != 0 && errno == EBUSY) return LingerExecGroup(exec);
-  exec.cgroup.Reset();
-}
-
-void Monitor::LingerExecGroup(Exec& exec) {
-  auto events = OpenGroupEvents(exec.cgroup.get());
-  if (!events) return;
-  exec.cgroup.Reset();
-  const int fd = events->get();
-  lingering_[fd] = {UniqueFd(::fcntl(exec.parent_cgroup.get(), F_DUPFD_CLOEXEC, 0)), exec.cgroup_name,
-                    std::move(*events)};
-  const auto remove_if_empty = [this, fd](uint32_t) {
-    const Lingering& group = lingering_[fd];
-    if (GroupPopulated(fd)) return;
-    loop_.Remove(fd);
-    (void)::unlinkat(group.parent_cgroup.get(), group.name.c_str(), AT_REMOVEDIR);
-    lingering_.erase(fd);
-  };
-  (void)loop_.Add(fd, EPOLLPRI, remove_if_empty);
-  remove_if_empty(0);  // it may have become empty before we listened
-}
-
-void Monitor::CloseExec(uint64_t id) {
-  Exec* exec = FindExec(id);
-  if (exec == nullptr) return;
-  exec->closed = true;
-  if (exec->child.state() == Child::State::kExited) ForgetExec(id);
-}
-
-void Monitor::ForgetExec(uint64_t id) {
-  Exec* exec = FindExec(id);
-  if (exec == nullptr) return;
-  for (size_t stream = 0; stream < 2; ++stream) loop_.Remove(exec->child.output(stream));
-  loop_.Remove(exec->child.report());
-  execs_.erase(id);
 }
 
 void Monitor::KillAll() {

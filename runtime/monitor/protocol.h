@@ -16,24 +16,29 @@
 namespace fermata::runtime {
 
 inline constexpr uint32_t kProtocolVersion = 1;
+// Bits of kFeatures in the answer to kHello.
+inline constexpr uint64_t kFeatureSessions = 1;  // kAttach, kSockets, kSession, kTerminal
 
 enum class MessageType : uint16_t {
   // Requests                // what they carry -> what the reply carries
-  kHello = 1,           // version -> version, features
-  kStartPause = 2,      // plan; fd: control group -> pid, start time
-  kStartContainer = 3,  // id, plan, stdin flag; fds: control group [, log file] -> pid, start time, started
-  kExec = 4,            // exec id, container id, plan -> pid; then kExecOutput..., kExecExited
-  kCloseExec = 5,       // exec id: no more output wanted; what still runs goes on
-  kKillExec = 6,        // exec id: kills its whole control group
-  kSignal = 7,          // id, signal
-  kKill = 8,            // id: kills the container's whole control group
-  kReopenLog = 9,       // id; fd: the new log file
-  kState = 10,          // -> pause pid and start time, one kTagContainer each container
-  kForget = 11,         // id: the daemon has stored the exit; the monitor drops the container
-  kStop = 12,           // kills all; answered when everything is reaped
-  kQuit = 13,           // answered, then the monitor ends
-  kFork = 14,           // to the zygote; fds: connection, listener, exit file, control group. Answered on that
-                        // connection: pid; fd: its pidfd
+  kHello = 1,       // version -> version, features
+  kStartPause = 2,  // plan; fd: control group -> pid, start time
+  kStartContainer =
+      3,           // id, plan, stdin and terminal flags; fds: control group [, log file] -> pid, start time, started
+  kExec = 4,       // exec id, container id, plan [; fd: session] -> pid; then kExecOutput..., kExecExited
+  kCloseExec = 5,  // exec id: no more output wanted; what still runs goes on
+  kKillExec = 6,   // exec id: kills its whole control group
+  kSignal = 7,     // id, signal
+  kKill = 8,       // id: kills the container's whole control group
+  kReopenLog = 9,  // id; fd: the new log file
+  kState = 10,     // -> pause pid and start time, one kTagContainer each container
+  kForget = 11,    // id: the daemon has stored the exit; the monitor drops the container
+  kStop = 12,      // kills all; answered when everything is reaped
+  kQuit = 13,      // answered, then the monitor ends
+  kFork = 14,      // to the zygote; fds: connection, listener, exit file, control group. Answered on that
+                   // connection: pid; fd: its pidfd
+  kAttach = 15,    // id, what is wanted, stdin-once flag; fd: session (session_packet.h)
+  kSockets = 16,   // -> fds: a TCP socket for IPv4 and, where there is, one for IPv6, of the pod's network namespace
   // Replies and events
   kReply = 100,
   kErrorReply = 101,   // errno, text; step when a launch failed
@@ -69,6 +74,11 @@ enum class Tag : uint16_t {
   kWantStdin = 22,
   kLogDropped = 23,  // bytes that could not be written
   kPidTarget = 24,   // id of the container whose PID namespace is joined instead of pause's
+  kTerminal = 25,    // the process has a terminal, whose end its plan sends to the given descriptor
+  kSession = 26,     // of kExec: the first descriptor is a session; then no event of the exec comes
+  kStdinOnce = 27,   // the end of this attachment's input is the end of the process's
+  kWantStdout = 28,
+  kWantStderr = 29,
 };
 
 struct MessageHeader {

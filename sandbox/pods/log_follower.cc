@@ -127,9 +127,10 @@ void LogFollower::Update(const PodView& view, std::vector<LogLine>& lines) {
   for (const ContainerView& container : view.containers) {
     if (container.newest == nullptr || container.newest->log_path.empty()) continue;
     if (!options_.container.empty() && options_.container != container.name) continue;
+    if (options_.previous && container.newest->spec.attempt == 0) continue;
     const auto [entry, added] = sources_.try_emplace(container.name);
     Source& source = entry->second;
-    const uint32_t newest = container.newest->spec.attempt;
+    const uint32_t newest = container.newest->spec.attempt - (options_.previous ? 1 : 0);
     const auto resume = options_.resume.find(container.name);
     const LogPosition* position = resume == options_.resume.end() ? nullptr : &resume->second;
     if (added) source.attempt = position != nullptr ? std::min(position->attempt, newest) : newest;

@@ -38,6 +38,7 @@ struct LogOptions {
   bool follow = false;
   int64_t tail_lines = 0;  // of each container; 0: all, negative: none of what is there
   int64_t since_ns = 0;
+  bool previous = false;                      // of the attempt before the newest one
   std::map<std::string, LogPosition> resume;  // by container: reading goes on there
 };
 

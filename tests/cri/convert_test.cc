@@ -234,7 +234,6 @@ const ContainerRow kContainerRows[] = {
      "envs[0].value: NUL byte in a string"},
     {[](auto& c) { c.add_args(std::string(2097152, 'x')); }, "command, args and envs: 2097153 bytes, at most 2097152"},
     {[](auto& c) { c.set_working_dir("srv"); }, "working_dir: \"srv\": the path must be absolute"},
-    {[](auto& c) { c.set_tty(true); }, "unimplemented: tty: terminals arrive with the streaming server"},
     {[](auto& c) { c.set_log_path("/etc/passwd"); }, "log_path: \"/etc/passwd\": the path must be relative"},
     {[](auto& c) { c.set_log_path("../x"); }, "log_path: \"../x\": a path must not contain \"..\""},
     {[](auto& c) { c.set_log_path("."); }, "log_path: \".\" names no file"},

@@ -245,8 +245,8 @@ TEST_F(BadInputTest, TextsThatTheKernelCannotTake) {
 
 TEST_F(BadInputTest, WhatIsNotThereYetSaysSo) {
   v1::ContainerConfig config = Config();
-  config.set_tty(true);
-  ExpectCreateFails(config, StatusCode::UNIMPLEMENTED, "tty");
+  config.add_cdi_devices()->set_name("a/b=c");
+  ExpectCreateFails(config, StatusCode::UNIMPLEMENTED, "CDI");
   EXPECT_TRUE(Is(cri().TryRunPod(cri().PodConfig("handler"), nullptr, "kata"), StatusCode::INVALID_ARGUMENT, "kata"));
   ExpectAsBefore();
 }

@@ -13,11 +13,12 @@ mount=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") {
 
 home=$(mktemp -d /tmp/fermata-crictl.XXXXXX)
 group=$mount/fermata-$(printf %s "$home/data" | sha256sum | cut -c1-8)
-daemon='' pod=''
+daemon='' pod='' forward=''
 scale=${FERMATA_TIME_SCALE:-1}
-c() { "$FERMATA_CRICTL" --runtime-endpoint "unix://$home/s" --image-endpoint "unix://$home/s" --timeout "$((10 * scale))s" "$@"; }
+c() { "$FERMATA_CRICTL" --config "$home/crictl.yaml" --runtime-endpoint "unix://$home/s" --image-endpoint "unix://$home/s" --timeout "$((10 * scale))s" "$@"; }
 cleanup() {
   status=$?
+  [ -z "$forward" ] || kill "$forward" 2>/dev/null || true
   if [ -n "$daemon" ]; then
     [ -z "$pod" ] || c rmp --force "$pod" >/dev/null 2>&1 || true
     kill "$daemon" 2>/dev/null || true
@@ -44,6 +45,7 @@ until_true() {
   exit 1
 }
 
+: >"$home/crictl.yaml"
 printf '[cgroup]\nmissing_controllers = "warn"\n' >"$home/config.toml"
 "$bin/fermatad" --config "$home/config.toml" --socket "$home/s" --data-dir "$home/data" --run-dir "$home/run" \
   --log-level debug >"$home/log" 2>&1 &
@@ -92,6 +94,38 @@ check "exec -s" "$(c exec -s "$id" hostname)" pod-host
 status=0
 c exec -s "$id" sh -c 'exit 9' >/dev/null 2>&1 || status=$?
 check "exec -s: a failure is one" "$((status != 0))" 1
+# Streams, over both transports. `script` gives the terminal that -t wants.
+on_terminal() { script -qec "$*" /dev/null </dev/null | tr -d '\r'; }
+cr="$FERMATA_CRICTL --config $home/crictl.yaml --runtime-endpoint unix://$home/s --image-endpoint unix://$home/s --timeout $((10 * scale))s"
+for transport in spdy websocket; do
+  check "exec by $transport" "$(c exec -r $transport "$id" echo -n hello)" hello
+  check "exec by $transport: the standard error" "$(c exec -r $transport "$id" sh -c 'echo oh >&2' 2>&1 >/dev/null)" oh
+  check "exec -i by $transport" "$(printf 'some input' | c exec -i -r $transport "$id" cat)" "some input"
+  check "exec -i by $transport: much" "$(head -c 3000000 /dev/zero | c exec -i -r $transport "$id" cat | wc -c)" 3000000
+  check "exec -it by $transport" "$(on_terminal "stty cols 91 rows 37; $cr exec -it -r $transport $id sh -c 'tty >/dev/null && sleep .2 && echo is \$(stty size)'" | grep -oE 'is [0-9 ]+')" "is 37 91"
+  status=0
+  c exec -r $transport "$id" sh -c 'exit 7' >"$home/exit" 2>&1 || status=$?
+  check "exec by $transport: the exit status" "$status $(grep -c 'exit code 7' "$home/exit" || true)" "1 1"
+  container "attached-$transport" 'while read -r line; do echo "got $line"; done; echo end'
+  jq '. + {stdin: true, stdin_once: true}' "$home/attached-$transport.json" >"$home/attached.json"
+  attached=$(c create "$pod" "$home/attached.json" "$home/pod.json")
+  c start "$attached" >/dev/null
+  check "attach -i by $transport" "$(printf 'one\ntwo\n' | c attach -i -r $transport "$attached" | tr '\n' ' ')" "got one got two end "
+  check "attach by $transport: the log has it too" "$(c logs "$attached" | tr '\n' ' ')" "got one got two end "
+  c rm -f "$attached" >/dev/null
+  c exec "$id" sh -c 'busybox nc -l -p 8080 -e sh -c "read line; echo answer to \$line" >/dev/null 2>&1 &'
+  : >"$home/forward"
+  c port-forward -r $transport "$pod" 0:8080 >"$home/forward" 2>&1 &
+  forward=$!
+  listens() { grep -qE 'Forwarding from 127.0.0.1:[0-9]+' "$home/forward"; }
+  until_true listens
+  port=$(sed -nE 's/.*Forwarding from 127.0.0.1:([0-9]+).*/\1/p' "$home/forward" | head -n 1)
+  check "port-forward by $transport" "$(exec 3<>"/dev/tcp/127.0.0.1/$port" && echo question >&3 && timeout 10 cat <&3)" "answer to question"
+  check "port-forward by $transport: nobody listens" "$( (exec 3<>"/dev/tcp/127.0.0.1/$port" && timeout 10 cat <&3) | wc -c)" 0
+  kill "$forward" 2>/dev/null || true  # the refused connection has ended it
+  wait "$forward" || true
+  forward=''
+done
 has_started() { [ "$(c logs "$id")" = started ]; }
 until_true has_started
 check "logs" "$(c logs --tail 1 "$id")" started
@@ -100,7 +134,7 @@ c start "$failing" >/dev/null
 has_failed() { [ "$(c inspect "$failing" | jq -r '.status.state')" = CONTAINER_EXITED ]; }
 until_true has_failed
 check "the exit code and its reason" "$(c inspect "$failing" | jq -r '"\(.status.exitCode) \(.status.reason)"')" "4 Error"
-check "logs of the standard error" "$(c logs "$failing" 2>&1 >/dev/null | grep -v level=warning)" oh
+check "logs of the standard error" "$(c logs "$failing" 2>&1 >/dev/null)" oh
 
 check "stop" "$(c stop -t 5 "$id")" "$id"
 check "stopped gracefully" "$(c inspect "$id" | jq -r '"\(.status.exitCode) \(.status.reason)"')" "0 Completed"

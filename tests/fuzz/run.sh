@@ -12,7 +12,7 @@ source=$(realpath "$(dirname "$0")/../..")
 build=$source/build-fuzz
 usage() { echo "usage: $0 [--seconds N] [--coverage] [--merge] [--full] [TARGET...]" >&2; exit 2; }
 
-# What each target is for, by source files. cpu_list is a part of container_plan's.
+# What each target is for, by source files. cpu_list is a part of container_plan's, spdy_headers of spdy's.
 declare -A sources=(
   [auth_challenge]=overlay/registry/challenge.cc
   [auth_file]=overlay/registry/auth_file.cc
@@ -40,8 +40,11 @@ declare -A sources=(
   [seccomp]='runtime/launch/seccomp.cc runtime/launch/seccomp_compact.cc'
   [spec]='runtime/spec/spec_json.cc runtime/base/json.cc'
   [spec_checks]=sandbox/spec_checks.cc
+  [spdy]='cri/streaming/spdy_connection.cc cri/streaming/spdy_frames.cc'
+  [spdy_headers]=''
   [tar]='overlay/layer_path.cc overlay/layer_writer.cc overlay/tar_reader.cc overlay/unpack.cc'
   [users]=overlay/user_lookup.cc
+  [websocket]='cri/streaming/websocket_frames.cc cri/streaming/websocket_protocol.cc cri/streaming/base64.cc'
 )
 least=80
 
