@@ -84,10 +84,18 @@ class Walker {
     if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) crc.Add(uint64_t{status.st_rdev});
     if (S_ISLNK(status.st_mode)) {
       RETURN_IF_ERROR(AddLink(directory, name, path, crc));
-    } else if (S_ISREG(status.st_mode)) {
-      RETURN_IF_ERROR(AddFile(directory, name, path, status, crc));
     }
-    RETURN_IF_ERROR(AddAttributes(directory, name, path, crc));
+    if (S_ISREG(status.st_mode)) {
+      RETURN_IF_ERROR(AddFile(directory, name, path, status, crc));
+    } else {
+      // By the path of /proc, because a descriptor of a link or a device gives none.
+      const std::string file = "/proc/self/fd/" + std::to_string(directory) + "/" + name;
+      const auto list = [&](char* names, size_t size) { return ::llistxattr(file.c_str(), names, size); };
+      const auto get = [&](const char* key, char* value, size_t size) {
+        return ::lgetxattr(file.c_str(), key, value, size);
+      };
+      RETURN_IF_ERROR(AddAttributes(list, get, path, crc));
+    }
     sum_ += crc.value();
     if (S_ISDIR(status.st_mode)) return Enter(directory, name, path);
     return {};
@@ -116,18 +124,23 @@ class Walker {
     crc.Add(static_cast<uint64_t>(status.st_size));
     crc.Add(static_cast<uint64_t>(status.st_mtim.tv_sec));
     crc.Add(static_cast<uint64_t>(status.st_nlink));
-    if (status.st_nlink > 1) {
-      // Of several names the content is read once.
-      const auto known = contents_.find(status.st_ino);
-      if (known != contents_.end()) {
-        crc.Add(known->second);
-        return {};
-      }
+    // Of several names the content is read once.
+    const auto known = status.st_nlink > 1 ? contents_.find(status.st_ino) : contents_.end();
+    if (known != contents_.end()) {
+      crc.Add(known->second);
+      return {};
     }
     ASSIGN_OR_RETURN(const UniqueFd file, OpenAt(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+    Crc inode;
     ASSIGN_OR_RETURN(const uint64_t content, Content(file.get(), status.st_size, path));
-    crc.Add(content);
-    if (status.st_nlink > 1) contents_[status.st_ino] = content;
+    inode.Add(content);
+    const auto list = [&](char* names, size_t size) { return ::flistxattr(file.get(), names, size); };
+    const auto get = [&](const char* key, char* value, size_t size) {
+      return ::fgetxattr(file.get(), key, value, size);
+    };
+    RETURN_IF_ERROR(AddAttributes(list, get, path, inode));
+    crc.Add(inode.value());
+    if (status.st_nlink > 1) contents_[status.st_ino] = inode.value();
     return {};
   }
 
@@ -163,17 +176,16 @@ class Walker {
     return {};
   }
 
-  // By the path of /proc, because a descriptor of a link or a device gives none.
-  static Result<> AddAttributes(int directory, const std::string& name, const std::string& path, Crc& crc) {
-    const std::string file = "/proc/self/fd/" + std::to_string(directory) + "/" + name;
+  template <typename List, typename Get>
+  static Result<> AddAttributes(const List& list, const Get& get, const std::string& path, Crc& crc) {
     char names[4096];
-    const ssize_t size = ::llistxattr(file.c_str(), names, sizeof names);
-    if (size < 0 && (errno == ENOTSUP || errno == ERANGE)) return {};
+    const ssize_t size = list(names, sizeof names);
+    if (size == 0 || (size < 0 && (errno == ENOTSUP || errno == ERANGE))) return {};
     if (size < 0) return Error::Errno("listxattr ", path);
     std::map<std::string, std::string> attributes;
     for (const char* next = names; next < names + size; next += std::string_view(next).size() + 1) {
       std::string value(65536, '\0');
-      const ssize_t length = ::lgetxattr(file.c_str(), next, value.data(), value.size());
+      const ssize_t length = get(next, value.data(), value.size());
       if (length < 0) continue;  // one that only its security module may read
       value.resize(static_cast<size_t>(length));
       attributes[next] = std::move(value);
@@ -188,7 +200,7 @@ class Walker {
   const std::atomic<bool>* cancelled_;
   std::vector<char> buffer_;
   std::vector<Level> stack_;
-  std::map<ino_t, uint64_t> contents_;  // of files with several names
+  std::map<ino_t, uint64_t> contents_;  // and attributes, of files with several names
   uint64_t sum_ = 0;                    // a sum does not depend on the order of the entries
 };
 
