@@ -274,6 +274,13 @@ TEST_F(Puller, F17OfAHundredAtOnceEachBlobIsFetchedOnceAlsoWhenThirtyGiveUp) {
   }
 }
 
+TEST_F(Puller, I13APullAsksTheRegistryAlsoWhenTheImageIsHere) {
+  const ImagePtr image = PullImage().value();
+  registry_.On(std::string(kBase) + "/manifests/latest", [](const FakeRequest&) { return FakeAnswer{.status = 401}; });
+  EXPECT_FAILURE(PullImage(), kFailedPrecondition, "401");
+  EXPECT_EQ(store_->Find("reg.example/app")->id, image->id) << "but stays for who may have it";
+}
+
 TEST_F(Puller, ADamagedLayerIsFetchedAgain) {
   const ImagePtr image = PullImage().value();
   ASSERT_EQ(::unlink((directory_ / ("data/layers/" + image->layers[1] + "/top")).c_str()), 0);
