@@ -61,7 +61,12 @@ Result<std::unique_ptr<ImageStore>> ImageStore::Open(const std::string& data_dir
   for (const char* name : {"layers", "frames", "snapshots", "blobs/sha256", "staging"}) {
     RETURN_IF_ERROR(MakeDirectories(data.get(), name, 0700), context);
   }
-  ASSIGN_OR_RETURN(ImageRecords records, ImageRecords::Open(data_dir + "/images.db"), context);
+  auto records = ImageRecords::Open(data_dir + "/images.db");
+  if (!records && records.error().code() == ErrorCode::kResourceExhausted) {
+    (void)::unlinkat(data.get(), kReserve, 0);  // a full disk: the daemon has to start, or nothing could be removed
+    records = ImageRecords::Open(data_dir + "/images.db");
+  }
+  if (!records) return std::move(records).error().Wrap(context);
   ASSIGN_OR_RETURN(UniqueFd snapshot_data, Duplicate(data.get()), context);
   if (!options.now_ns) {
     options.now_ns = [] {
@@ -70,7 +75,8 @@ Result<std::unique_ptr<ImageStore>> ImageStore::Open(const std::string& data_dir
       return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
     };
   }
-  std::unique_ptr<ImageStore> store(new ImageStore(data_dir, std::move(data), std::move(records), std::move(options)));
+  std::unique_ptr<ImageStore> store(
+      new ImageStore(data_dir, std::move(data), std::move(records).value(), std::move(options)));
   store->flights_ = std::make_unique<LayerFlights>(
       store->layers_, [raw = store.get()](const LayerTask& task, const Cancellation& cancellation,
                                           const LayerFlights::Progress& progress) {
