@@ -54,6 +54,16 @@ Result<> TakeMissing(const std::string& file, const toml::node& node, DaemonConf
   return {};
 }
 
+// One of two words; true for the second.
+Result<> TakeChoice(const std::string& file, const toml::node& node, const std::string& no, const std::string& yes,
+                    bool& out) {
+  std::string word;
+  RETURN_IF_ERROR(Take(file, node, "a string", word));
+  if (word != no && word != yes) return Invalid(file, node.source(), "must be \"" + no + "\" or \"" + yes + "\"");
+  out = word == yes;
+  return {};
+}
+
 struct Key {
   std::string_view name;  // with the table: "cri.show_local_pods"
   Result<> (*read)(const std::string& file, const toml::node& node, DaemonConfig& config);
@@ -66,7 +76,13 @@ constexpr std::array kKeys = {
     Key{"log_level", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.log_level); }},
     Key{"network.cni_conf_dir",
         [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_conf_dir); }},
-    Key{"network.cni_bin_dir", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_bin_dir); }},
+    Key{"network.cni_bin_dir", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.cni_bin_dirs); }},
+    Key{"network.cni_conf_template",
+        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_conf_template); }},
+    Key{"network.cri",
+        [](auto& f, auto& n, DaemonConfig& c) { return TakeChoice(f, n, "cni", "builtin", c.builtin_for_cri); }},
+    Key{"network.pods",
+        [](auto& f, auto& n, DaemonConfig& c) { return TakeChoice(f, n, "none", "builtin", c.builtin_for_pods); }},
     Key{"images.hosts_dir",
         [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.registry_hosts_dir); }},
     Key{"images.auth_files", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.registry_auth_files); }},

@@ -17,6 +17,7 @@
 #include "cri/version.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "sandbox/network/pod_network.h"
 #include "sandbox/pods/pod_engine.h"
 
 namespace fermata::cri {
@@ -55,6 +56,18 @@ sandbox::EngineConfig EngineConfigOf(const DaemonConfig& config) {
   engine.pinned_images = config.pinned_images;
   engine.reject_missing_host_path = config.reject_missing_host_path;
   return engine;
+}
+
+sandbox::PodNetworkOptions NetworkOptionsOf(const DaemonConfig& config) {
+  sandbox::PodNetworkOptions options;
+  options.cni_conf_dir = config.cni_conf_dir;
+  options.cni_bin_dirs = config.cni_bin_dirs;
+  options.cni_conf_template = config.cni_conf_template;
+  options.data_dir = config.data_dir;
+  options.instance = config.Instance();
+  options.cri_builtin = config.builtin_for_cri;
+  options.pods_builtin = config.builtin_for_pods;
+  return options;
 }
 
 Result<> CheckPaths(const DaemonConfig& config) {
@@ -97,7 +110,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   ASSIGN_OR_RETURN(const UniqueFd data_lock, LockDirectory(config.data_dir));
   ASSIGN_OR_RETURN(const UniqueFd run_lock, LockDirectory(config.run_dir));
 
-  sandbox::LoopbackNetwork network;
+  sandbox::PodNetwork network(NetworkOptionsOf(config), nullptr);
   ASSIGN_OR_RETURN(const auto engine, sandbox::Engine::Open(EngineConfigOf(config), network), "start");
   sandbox::ContainerManager containers(*engine);
   sandbox::SandboxManager sandboxes(*engine, containers);

@@ -1,4 +1,4 @@
-// Version, Status, RuntimeConfig.
+// Version, Status, RuntimeConfig, UpdateRuntimeConfig.
 #include "cri/runtime_service.h"
 #include "cri/server.h"
 #include "cri/version.h"
@@ -55,6 +55,14 @@ grpc::ServerUnaryReactor* RuntimeService::RuntimeConfig(grpc::CallbackServerCont
   return ServeNow("RuntimeConfig", context, [&]() -> Result<> {
     response->mutable_linux()->set_cgroup_driver(v1::CGROUPFS);
     return {};
+  });
+}
+
+grpc::ServerUnaryReactor* RuntimeService::UpdateRuntimeConfig(grpc::CallbackServerContext* context,
+                                                              const v1::UpdateRuntimeConfigRequest* request,
+                                                              v1::UpdateRuntimeConfigResponse*) {
+  return Serve("UpdateRuntimeConfig", context, engine_.tasks, [=, this] {
+    return engine_.network.SetPodCidr(request->runtime_config().network_config().pod_cidr());
   });
 }
 

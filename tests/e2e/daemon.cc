@@ -85,7 +85,10 @@ ProgramResult Program::Wait(std::chrono::seconds limit) {
 
 Daemon::Daemon(std::string base) : base_(std::move(base)) {
   // A machine without cgroup v2 controllers has no limits to offer; these tests ask for none.
-  WriteText(base_ + "/config.toml", "[cgroup]\nmissing_controllers = \"warn\"\n");
+  // Pods have `lo` only: nothing of the machine's network is to change. Tests of networks say what they want.
+  WriteText(
+      base_ + "/config.toml",
+      "[cgroup]\nmissing_controllers = \"warn\"\n[network]\npods = \"none\"\ncni_conf_dir = \"" + base_ + "/cni\"\n");
 }
 
 Daemon::~Daemon() {
