@@ -64,6 +64,14 @@ Result<> TakeChoice(const std::string& file, const toml::node& node, const std::
   return {};
 }
 
+Result<> TakeMtu(const std::string& file, const toml::node& node, int64_t& out) {
+  int64_t bytes = 0;
+  RETURN_IF_ERROR(Take(file, node, "a number", bytes));
+  if (bytes < 1280 || bytes > 65535) return Invalid(file, node.source(), "must be bytes from 1280 to 65535");
+  out = bytes;
+  return {};
+}
+
 struct Key {
   std::string_view name;  // with the table: "cri.show_local_pods"
   Result<> (*read)(const std::string& file, const toml::node& node, DaemonConfig& config);
@@ -79,6 +87,9 @@ constexpr std::array kKeys = {
     Key{"network.cni_bin_dir", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.cni_bin_dirs); }},
     Key{"network.cni_conf_template",
         [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_conf_template); }},
+    Key{"network.subnets", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.subnets); }},
+    Key{"network.direct", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.direct); }},
+    Key{"network.mtu", [](auto& f, auto& n, DaemonConfig& c) { return TakeMtu(f, n, c.mtu); }},
     Key{"network.cri",
         [](auto& f, auto& n, DaemonConfig& c) { return TakeChoice(f, n, "cni", "builtin", c.builtin_for_cri); }},
     Key{"network.pods",

@@ -19,6 +19,9 @@ struct DaemonConfig {
   std::vector<std::string> cni_bin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};  // network.cni_bin_dir: one, or a list
   std::string cni_conf_template;                                             // network.cni_conf_template
   bool builtin_for_cri = false;                                              // network.cri = "builtin"
+  std::vector<std::string> subnets;                                          // network.subnets: of the built-in network
+  std::vector<std::string> direct;                                           // network.direct
+  int64_t mtu = 0;                                                           // network.mtu
   bool builtin_for_pods = true;                                              // network.pods = "none" takes it away
   cgroups::MissingControllers missing_controllers = cgroups::MissingControllers::kError;
   bool show_local_pods = false;  // cri.show_local_pods

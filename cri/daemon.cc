@@ -12,11 +12,13 @@
 
 #include "cri/image_service.h"
 #include "cri/images_service.h"
+#include "cri/network_service.h"
 #include "cri/pods_service.h"
 #include "cri/runtime_service.h"
 #include "cri/version.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "sandbox/network/builtin_network.h"
 #include "sandbox/network/pod_network.h"
 #include "sandbox/pods/pod_engine.h"
 
@@ -110,7 +112,9 @@ Result<> RunDaemon(const DaemonConfig& config) {
   ASSIGN_OR_RETURN(const UniqueFd data_lock, LockDirectory(config.data_dir));
   ASSIGN_OR_RETURN(const UniqueFd run_lock, LockDirectory(config.run_dir));
 
-  sandbox::PodNetwork network(NetworkOptionsOf(config), nullptr);
+  ASSIGN_OR_RETURN(auto builtin, sandbox::BuiltinNetwork::Make(
+                                     {config.Instance(), config.subnets, config.direct, static_cast<int>(config.mtu)}));
+  sandbox::PodNetwork network(NetworkOptionsOf(config), std::move(builtin));
   ASSIGN_OR_RETURN(const auto engine, sandbox::Engine::Open(EngineConfigOf(config), network), "start");
   sandbox::ContainerManager containers(*engine);
   sandbox::SandboxManager sandboxes(*engine, containers);
@@ -123,6 +127,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   ImageService image_service(*engine);
   PodsService pods_service(*engine, pods, containers);
   ImagesService images_service(*engine, pods_service);
+  NetworkService network_service(*engine, network, config, pods_service);
   SystemService system_service(*engine, config, pods_service);
 
   const std::string socket = config.SocketPath();
@@ -131,8 +136,8 @@ Result<> RunDaemon(const DaemonConfig& config) {
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
   builder.AddListeningPort("unix:" + socket, grpc::InsecureServerCredentials());
-  for (grpc::Service* service : std::initializer_list<grpc::Service*>{&runtime_service, &image_service, &pods_service,
-                                                                      &images_service, &system_service}) {
+  for (grpc::Service* service : std::initializer_list<grpc::Service*>{
+           &runtime_service, &image_service, &pods_service, &images_service, &network_service, &system_service}) {
     builder.RegisterService(service);
   }
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();

@@ -61,9 +61,8 @@ grpc::ServerUnaryReactor* RuntimeService::RuntimeConfig(grpc::CallbackServerCont
 grpc::ServerUnaryReactor* RuntimeService::UpdateRuntimeConfig(grpc::CallbackServerContext* context,
                                                               const v1::UpdateRuntimeConfigRequest* request,
                                                               v1::UpdateRuntimeConfigResponse*) {
-  return Serve("UpdateRuntimeConfig", context, engine_.tasks, [=, this] {
-    return engine_.network.SetPodCidr(request->runtime_config().network_config().pod_cidr());
-  });
+  return Serve("UpdateRuntimeConfig", context, engine_.tasks,
+               [=, this] { return engine_.network.SetPodCidr(request->runtime_config().network_config().pod_cidr()); });
 }
 
 }  // namespace fermata::cri

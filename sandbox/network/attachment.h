@@ -14,7 +14,8 @@ namespace fermata::sandbox {
 inline constexpr const char* kInterfaceName = "eth0";
 
 struct Attachment {
-  std::string id;                // of the sandbox
+  std::string id;  // of the sandbox
+  std::string interface = kInterfaceName;
   std::string pod;               // "name space/name", for people
   std::string kind;              // "cni" or "builtin"
   std::string netns;             // where the namespace is pinned
@@ -34,12 +35,14 @@ class AttachmentBackend {
   AttachmentBackend& operator=(const AttachmentBackend&) = delete;
   virtual ~AttachmentBackend() = default;
 
+  // Once, before all else: what was recorded before.
+  virtual Result<> Start(const std::vector<Attachment>& /*recorded*/) { return {}; }
   // Fills in `ips` and `result`. What a failure leaves half made is taken down by Del.
   virtual Result<> Add(Attachment& attachment, int netns) = 0;
   // Succeeds when nothing is there, also when the namespace is gone.
   virtual Result<> Del(const Attachment& attachment) = 0;
   virtual Result<> Check(const Attachment& attachment) = 0;
-  // What belongs to no one in `valid` goes.
+  // What belongs to no one in `valid` goes, and with the last one what they share.
   virtual Result<> Collect(const std::vector<Attachment>& valid) = 0;
 };
 

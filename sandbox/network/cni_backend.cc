@@ -9,7 +9,7 @@ CniDeadline In(std::chrono::milliseconds time) { return std::chrono::steady_cloc
 
 CniAttachment Of(const Attachment& a) {
   // A namespace that is gone has no path: plugins then take down what lies outside of it.
-  return {a.id, IsPinned(a.netns) ? a.netns : "", kInterfaceName, a.args, a.runtime_config, a.result};
+  return {a.id, IsPinned(a.netns) ? a.netns : "", a.interface, a.args, a.runtime_config, a.result};
 }
 
 }  // namespace
@@ -37,7 +37,7 @@ Result<> CniBackend::Collect(const std::vector<Attachment>& valid) {
   if (network == nullptr) return {};
   std::vector<std::pair<std::string, std::string>> pairs;
   for (const Attachment& attachment : valid) {
-    if (attachment.kind == "cni") pairs.emplace_back(attachment.id, kInterfaceName);
+    if (attachment.kind == "cni") pairs.emplace_back(attachment.id, attachment.interface);
   }
   return CniChain(plugins_, *network).Gc(pairs, In(timeouts_.add));
 }

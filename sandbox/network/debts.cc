@@ -6,8 +6,8 @@
 
 namespace fermata::sandbox {
 
-Debts::Debts(TaskPool& pool, Pay pay, Backoff backoff)
-    : pool_(pool), pay_(std::move(pay)), backoff_(backoff), keeper_([this] { Keep(); }) {}
+Debts::Debts(TaskPool& pool, Pay pay, Backoff backoff, Chore chore)
+    : pool_(pool), pay_(std::move(pay)), backoff_(backoff), chore_(std::move(chore)), keeper_([this] { Keep(); }) {}
 
 void Debts::Add(const std::string& id) {
   {
@@ -30,7 +30,10 @@ bool Debts::Wait(const std::string& id, std::chrono::milliseconds limit) {
 void Debts::Hurry() {
   {
     const std::lock_guard lock(mutex_);
-    for (auto& [id, debt] : debts_) debt.due = Clock::now();
+    for (auto& [id, debt] : debts_) {
+      debt.due = Clock::now();
+      debt.failures = 0;  // who waits wants to know of the next attempt
+    }
   }
   changed_.notify_all();
 }
@@ -46,9 +49,14 @@ void Debts::End() {
 
 void Debts::Keep() {
   std::unique_lock lock(mutex_);
+  Clock::time_point chore_due = Clock::now() + chore_.every;
   while (!ending_) {
-    Clock::time_point next = Clock::time_point::max();
     const auto now = Clock::now();
+    if (chore_due <= now) {
+      pool_.Post(chore_.work);
+      chore_due = now + chore_.every;
+    }
+    Clock::time_point next = chore_due;
     for (auto& [id, debt] : debts_) {
       if (debt.running) continue;
       if (debt.due <= now) {
@@ -58,11 +66,7 @@ void Debts::Keep() {
         next = std::min(next, debt.due);
       }
     }
-    if (next == Clock::time_point::max()) {
-      changed_.wait(lock);
-    } else {
-      (void)changed_.wait_until(lock, next);
-    }
+    (void)changed_.wait_until(lock, next);
   }
 }
 

@@ -1,6 +1,6 @@
 // Debts: what has to be taken down and could not yet be, retried in the background with back-off until it succeeds.
 // Thread-safe. Its own thread only keeps the time; each attempt runs on the pool, so that one that hangs holds up no
-// other.
+// other. Keeps the time of one regular chore besides.
 #pragma once
 
 #include <chrono>
@@ -27,7 +27,12 @@ class Debts {
     std::chrono::milliseconds most = std::chrono::minutes(5);
   };
 
-  Debts(TaskPool& pool, Pay pay, Backoff backoff);
+  struct Chore {
+    std::chrono::milliseconds every;
+    std::function<void()> work;  // on the pool
+  };
+
+  Debts(TaskPool& pool, Pay pay, Backoff backoff, Chore chore);
   ~Debts() { End(); }
   Debts(const Debts&) = delete;
   Debts& operator=(const Debts&) = delete;
@@ -54,6 +59,7 @@ class Debts {
   TaskPool& pool_;
   const Pay pay_;
   const Backoff backoff_;
+  const Chore chore_;
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   std::map<std::string, Debt> debts_;

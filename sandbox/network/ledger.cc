@@ -6,8 +6,8 @@
 
 namespace fermata::sandbox {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Attachment, id, pod, kind, netns, network, args, runtime_config, result,
-                                                ips, owed)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Attachment, id, interface, pod, kind, netns, network, args,
+                                                runtime_config, result, ips, owed)
 
 namespace {
 

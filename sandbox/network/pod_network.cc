@@ -7,17 +7,14 @@
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 #include "sandbox/network/cni_arguments.h"
+#include "sandbox/network/host_ports.h"
 #include "sandbox/network/netns.h"
 
 namespace fermata::sandbox {
 PodNetwork::PodNetwork(PodNetworkOptions options, std::unique_ptr<AttachmentBackend> builtin)
     : options_(std::move(options)),
       plugins_(options_.cni_bin_dirs),
-      cni_(plugins_, options_.timeouts,
-           [this]() -> CniNetworkPtr {
-             auto current = watch_->Current();
-             return current ? *current : nullptr;
-           }),
+      cni_(plugins_, options_.timeouts, [this] { return Configured(); }),
       builtin_(std::move(builtin)) {}
 
 Result<> PodNetwork::Start(const NetworkHost& host) {
@@ -27,8 +24,10 @@ Result<> PodNetwork::Start(const NetworkHost& host) {
   ASSIGN_OR_RETURN(ledger_, AttachmentLedger::Open(options_.data_dir + "/network.db"));
   for (const std::string& problem : ledger_->problems()) log::error("network.db: {}", problem);
   RETURN_IF_ERROR(LoadPodCidr(), "network");
+  if (builtin_ != nullptr) RETURN_IF_ERROR(builtin_->Start(ledger_->All()), "built-in network");
   debts_ = std::make_unique<Debts>(
-      pool_, [this](const std::string& id) { return Pay(id); }, options_.backoff);
+      pool_, [this](const std::string& id) { return Pay(id); }, options_.backoff,
+      Debts::Chore{options_.collect_every, [this] { CollectAndLog(); }});
   ASSIGN_OR_RETURN(watch_, CniWatch::Open(options_.cni_conf_dir), "network");
   watch_->Watch([this] { OnConfigChange(); });
   AskStatus();
@@ -42,9 +41,12 @@ void PodNetwork::Recover(const std::set<std::string>& sandboxes) {
     debts_->Add(attachment.id);
   }
   SweepPins(sandboxes);
-  pool_.Post([this] {
-    if (const auto done = Collect(); !done) log::warn("collect networks: {}", done.error().message());
-  });
+  pool_.Post([this] { CollectAndLog(); });
+}
+
+void PodNetwork::CollectAndLog() {
+  const auto done = Collect();
+  if (!done && done.error().code() != ErrorCode::kCancelled) log::warn("collect networks: {}", done.error().message());
 }
 
 // Pins without a record: left by a crash between the two.
@@ -64,6 +66,8 @@ void PodNetwork::End() {
   if (watch_ != nullptr) watch_->End();
   if (debts_ != nullptr) debts_->End();
   pool_.Drain();
+  if (builtin_ == nullptr || ledger_ == nullptr) return;
+  if (const auto done = builtin_->Collect(ledger_->All()); !done) log::warn("network: {}", done.error().message());
 }
 
 std::string PodNetwork::PinOf(const std::string& id) const {
@@ -109,10 +113,20 @@ Result<Attachment> PodNetwork::Describe(const SandboxRecord& sandbox) const {
 Result<std::vector<std::string>> PodNetwork::Attach(const SandboxRecord& sandbox, int pause_pid) {
   ASSIGN_OR_RETURN(Attachment attachment, Describe(sandbox));
   if (attachment.kind.empty()) return std::vector<std::string>{};
-  RETURN_IF_ERROR(ledger_->Put(attachment));
+  RETURN_IF_ERROR(Claim(attachment));
   RETURN_IF_ERROR(Make(attachment, pause_pid));
   RETURN_IF_ERROR(ledger_->Put(attachment));
   return attachment.ips;
+}
+
+// Writes the attachment down, if nobody has its host ports.
+Result<> PodNetwork::Claim(const Attachment& attachment) {
+  if (!attachment.runtime_config.contains("portMappings")) return ledger_->Put(attachment);
+  const std::lock_guard lock(claim_mutex_);
+  for (const Attachment& other : ledger_->All()) {
+    RETURN_IF_ERROR(CheckHostPorts(attachment, other));
+  }
+  return ledger_->Put(attachment);
 }
 
 Result<> PodNetwork::Make(Attachment& attachment, int pause_pid) {
@@ -148,6 +162,22 @@ Result<> PodNetwork::Check(const std::string& id) {
   const std::optional<Attachment> attachment = ledger_->Find(id);
   if (!attachment) return Error::Make(ErrorCode::kNotFound, "pod sandbox ", id, " has no network");
   return BackendOf(*attachment).Check(*attachment);
+}
+
+CniNetworkPtr PodNetwork::Configured() const {
+  auto current = watch_->Current();
+  return current ? *current : nullptr;
+}
+
+Result<size_t> PodNetwork::CollectAndWait() {
+  std::vector<std::string> owed;
+  for (const Attachment& attachment : ledger_->All()) {
+    if (attachment.owed) owed.push_back(attachment.id);
+  }
+  RETURN_IF_ERROR(Collect());
+  size_t left = 0;
+  for (const std::string& id : owed) left += debts_->Wait(id, options_.stop_wait) ? 0 : 1;
+  return left;
 }
 
 Result<> PodNetwork::Collect() {

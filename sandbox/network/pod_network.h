@@ -31,6 +31,7 @@ struct PodNetworkOptions {
   bool pods_builtin = true;  // pods of fermata.v1 get it where there is no CNI configuration
   CniTimeouts timeouts;
   Debts::Backoff backoff;
+  std::chrono::milliseconds collect_every = std::chrono::hours(1);
   std::chrono::milliseconds stop_wait = std::chrono::seconds(2);  // that Detach gives a plugin that works
 };
 
@@ -49,14 +50,20 @@ class PodNetwork : public Network {
   Result<> SetPodCidr(const std::string& cidrs) override;
 
   [[nodiscard]] std::vector<Attachment> Attachments() const { return ledger_->All(); }
+  // The configured CNI network; nullptr: none that can be used.
+  [[nodiscard]] CniNetworkPtr Configured() const;
   // CHECK of one attachment.
   Result<> Check(const std::string& id);
   // All debts are tried at once, and what belongs to nobody is collected.
   Result<> Collect();
+  // The same, and waits a moment for each debt. How many are left.
+  Result<size_t> CollectAndWait();
 
  private:
   Result<Attachment> Describe(const SandboxRecord& sandbox) const;
   AttachmentBackend& BackendOf(const Attachment& attachment);
+  void CollectAndLog();
+  Result<> Claim(const Attachment& attachment);
   Result<> Make(Attachment& attachment, int pause_pid);
   Result<> Pay(const std::string& id);
   void OnConfigChange();
@@ -71,6 +78,7 @@ class PodNetwork : public Network {
   CniBackend cni_;
   const std::unique_ptr<AttachmentBackend> builtin_;
   std::unique_ptr<AttachmentLedger> ledger_;
+  std::mutex claim_mutex_;           // makes look and record one step
   mutable std::mutex mutex_;         // guards what follows
   mutable Result<> plugin_status_;   // the last answer to STATUS
   mutable bool asking_ = false;      // a STATUS is under way

@@ -44,7 +44,7 @@ until_true() {
   exit 1
 }
 
-printf '[cgroup]\nmissing_controllers = "warn"\n' >"$home/config.toml"
+printf '[cgroup]\nmissing_controllers = "warn"\n[network]\npods = "none"\ncni_conf_dir = "%s"\n' "$home/cni" >"$home/config.toml"
 "$bin/fermatad" --config "$home/config.toml" --socket "$home/s" --data-dir "$home/data" --run-dir "$home/run" \
   --log-level debug >"$home/log" 2>&1 &
 daemon=$!
