@@ -31,7 +31,7 @@ Result<> AddressPool::TakeThis(const IpAddress& address, const std::string& hold
     return Error::Make(ErrorCode::kInvalidArgument, address.Text(), " is no address for a pod in ", range_.Text());
   }
   const auto [found, taken] = held_.emplace(address, holder);
-  if (taken || found->second == holder) return {};
+  if (taken) return {};
   return Error::Make(ErrorCode::kAlreadyExists, address.Text(), " is the address of ", found->second);
 }
 

@@ -1,6 +1,8 @@
 #include "sandbox/network/builtin_network.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
 #include "sandbox/network/builtin_host.h"
 #include "sandbox/network/netns.h"
@@ -42,6 +44,19 @@ Result<std::vector<HostPort>> PortsOf(const Attachment& attachment) {
     }
   }
   return ports;
+}
+
+// As asked, or made from the address: neighbours that remember the pod which had that address before find the new one.
+std::string MacOf(const Attachment& attachment) {
+  if (const auto mac = attachment.runtime_config.find("mac"); mac != attachment.runtime_config.end()) {
+    return mac->get<std::string>();
+  }
+  const auto ip = IpAddress::Parse(attachment.ips.front());
+  const size_t from = ip->size() - 4;
+  std::array<char, 18> text{};
+  (void)std::snprintf(text.data(), text.size(), "06:fe:%02x:%02x:%02x:%02x", ip->bytes.at(from), ip->bytes.at(from + 1),
+                      ip->bytes.at(from + 2), ip->bytes.at(from + 3));
+  return text.data();
 }
 
 uint64_t RateOf(const Attachment& attachment, const char* direction) {
@@ -128,29 +143,35 @@ Result<> BuiltinNetwork::EnsureBridge(Netlink& netlink) {
   return {};
 }
 
-Result<> BuiltinNetwork::Allocate(Attachment& attachment) {
-  const std::vector<std::string> wanted = RequestedIps(attachment);
-  const std::lock_guard lock(mutex_);
-  Member& member = members_[attachment.id];
-  std::vector<std::string> left = wanted;
-  for (AddressPool& pool : pools_) {
-    const auto mine = std::find_if(left.begin(), left.end(), [&](const std::string& text) {
-      const auto ip = IpAddress::Parse(text);
-      return ip && pool.range().Contains(*ip);
-    });
-    if (mine != left.end()) {
-      const IpAddress ip = *IpAddress::Parse(*mine);
-      RETURN_IF_ERROR(pool.TakeThis(ip, attachment.pod));
-      member.ips.push_back(ip);
-      left.erase(mine);
-    } else {
-      ASSIGN_OR_RETURN(const IpAddress ip, pool.Take(attachment.pod));
-      member.ips.push_back(ip);
-    }
-    attachment.ips.push_back(member.ips.back().Text());
+// With mutex_. A second family gets the place that the pod has in the first one, where that is free: a hardware address
+// is made from it, and whoever still knows that of a pod before finds this one.
+Result<IpAddress> BuiltinNetwork::TakeFrom(AddressPool& pool, const Attachment& attachment, const Member& member) {
+  for (const std::string& text : RequestedIps(attachment)) {
+    const auto ip = IpAddress::Parse(text);
+    if (!ip || !pool.range().Contains(*ip)) continue;
+    RETURN_IF_ERROR(pool.TakeThis(*ip, attachment.pod));
+    return *ip;
   }
-  if (!left.empty()) {
-    return Error::Make(ErrorCode::kInvalidArgument, "address ", left.front(), " is in no range of the network");
+  if (!member.ips.empty()) {
+    const uint64_t place = member.ips.front().DistanceFrom(pools_.front().range().base);
+    const IpAddress twin = pool.range().base.Plus(place);
+    if (place < pool.range().Capacity() && pool.TakeThis(twin, attachment.pod)) return twin;
+  }
+  return pool.Take(attachment.pod);
+}
+
+Result<> BuiltinNetwork::Allocate(Attachment& attachment) {
+  const std::lock_guard lock(mutex_);
+  for (const std::string& text : RequestedIps(attachment)) {
+    const auto ip = IpAddress::Parse(text);
+    if (ip && std::ranges::any_of(pools_, [&](const AddressPool& p) { return p.range().Contains(*ip); })) continue;
+    return Error::Make(ErrorCode::kInvalidArgument, "address ", text, " is in no range of the network");
+  }
+  Member& member = members_[attachment.id];
+  for (AddressPool& pool : pools_) {
+    ASSIGN_OR_RETURN(const IpAddress ip, TakeFrom(pool, attachment, member));
+    member.ips.push_back(ip);
+    attachment.ips.push_back(ip.Text());
   }
   ASSIGN_OR_RETURN(member.ports, PortsOf(attachment));
   return {};
@@ -177,9 +198,7 @@ Result<> BuiltinNetwork::Connect(const Attachment& attachment, int netns) {
   ASSIGN_OR_RETURN(Netlink netlink, Netlink::Open());
   VethRequest request{.name = VethName(attachment.id), .peer_netns = netns, .peer_name = attachment.interface};
   request.mtu = options_.mtu;
-  if (const auto mac = attachment.runtime_config.find("mac"); mac != attachment.runtime_config.end()) {
-    request.peer_mac = mac->get<std::string>();
-  }
+  request.peer_mac = MacOf(attachment);
   {
     const std::lock_guard lock(bridge_mutex_);
     RETURN_IF_ERROR(EnsureBridge(netlink));

@@ -48,6 +48,7 @@ class BuiltinNetwork : public AttachmentBackend {
   };
   BuiltinNetwork(const BuiltinOptions& options, std::vector<IpRange> direct);
 
+  Result<IpAddress> TakeFrom(AddressPool& pool, const Attachment& attachment, const Member& member);
   Result<> Allocate(Attachment& attachment);
   void Release(const std::string& id);
   Result<> EnsureBridge(Netlink& netlink);

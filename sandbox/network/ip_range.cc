@@ -43,6 +43,16 @@ IpAddress IpAddress::Plus(uint64_t count) const {
   return sum;
 }
 
+uint64_t IpAddress::DistanceFrom(const IpAddress& base) const {
+  uint64_t mine = 0;
+  uint64_t its = 0;
+  for (size_t i = six ? 8 : 0; i < size(); ++i) {
+    mine = mine << 8 | bytes.at(i);
+    its = its << 8 | base.bytes.at(i);
+  }
+  return mine - its;
+}
+
 Result<IpRange> IpRange::Parse(const std::string& text) {
   const size_t slash = text.find('/');
   const auto address = IpAddress::Parse(text.substr(0, slash));

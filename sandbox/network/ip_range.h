@@ -20,6 +20,8 @@ struct IpAddress {
   [[nodiscard]] size_t size() const { return six ? 16 : 4; }
   // The one that is `count` further on.
   [[nodiscard]] IpAddress Plus(uint64_t count) const;
+  // The other way; of the last eight bytes.
+  [[nodiscard]] uint64_t DistanceFrom(const IpAddress& base) const;
   auto operator<=>(const IpAddress&) const = default;
 };
 
