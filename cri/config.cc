@@ -37,14 +37,6 @@ Result<> TakeList(const std::string& file, const toml::node& node, std::vector<s
   return {};
 }
 
-Result<> TakeSeconds(const std::string& file, const toml::node& node, int64_t& out) {
-  int64_t seconds = 0;
-  RETURN_IF_ERROR(Take(file, node, "a number", seconds));
-  if (seconds < 1 || seconds > 3600) return Invalid(file, node.source(), "must be seconds from 1 to 3600");
-  out = seconds;
-  return {};
-}
-
 Result<> TakeMissing(const std::string& file, const toml::node& node, DaemonConfig& config) {
   std::string word;
   RETURN_IF_ERROR(Take(file, node, "a string", word));
@@ -67,6 +59,16 @@ Result<> TakeNumber(const std::string& file, const toml::node& node, int64_t lea
 constexpr int64_t kMaxPort = 65535;
 constexpr int64_t kDay = 24 * 3600;
 
+// One of two words; true for the second.
+Result<> TakeChoice(const std::string& file, const toml::node& node, const std::string& no, const std::string& yes,
+                    bool& out) {
+  std::string word;
+  RETURN_IF_ERROR(Take(file, node, "a string", word));
+  if (word != no && word != yes) return Invalid(file, node.source(), "must be \"" + no + "\" or \"" + yes + "\"");
+  out = word == yes;
+  return {};
+}
+
 struct Key {
   std::string_view name;  // with the table: "cri.show_local_pods"
   Result<> (*read)(const std::string& file, const toml::node& node, DaemonConfig& config);
@@ -79,7 +81,16 @@ constexpr std::array kKeys = {
     Key{"log_level", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.log_level); }},
     Key{"network.cni_conf_dir",
         [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_conf_dir); }},
-    Key{"network.cni_bin_dir", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_bin_dir); }},
+    Key{"network.cni_bin_dir", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.cni_bin_dirs); }},
+    Key{"network.cni_conf_template",
+        [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.cni_conf_template); }},
+    Key{"network.subnets", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.subnets); }},
+    Key{"network.direct", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.direct); }},
+    Key{"network.mtu", [](auto& f, auto& n, DaemonConfig& c) { return TakeNumber(f, n, 1280, 65535, c.mtu); }},
+    Key{"network.cri",
+        [](auto& f, auto& n, DaemonConfig& c) { return TakeChoice(f, n, "cni", "builtin", c.builtin_for_cri); }},
+    Key{"network.pods",
+        [](auto& f, auto& n, DaemonConfig& c) { return TakeChoice(f, n, "none", "builtin", c.builtin_for_pods); }},
     Key{"images.hosts_dir",
         [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.registry_hosts_dir); }},
     Key{"images.auth_files", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.registry_auth_files); }},
@@ -87,7 +98,7 @@ constexpr std::array kKeys = {
         [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.signature_policies); }},
     Key{"images.pinned", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.pinned_images); }},
     Key{"images.no_progress_seconds",
-        [](auto& f, auto& n, DaemonConfig& c) { return TakeSeconds(f, n, c.no_progress_seconds); }},
+        [](auto& f, auto& n, DaemonConfig& c) { return TakeNumber(f, n, 1, 3600, c.no_progress_seconds); }},
     Key{"cgroup.missing_controllers", TakeMissing},
     Key{"cri.show_local_pods",
         [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "true or false", c.show_local_pods); }},

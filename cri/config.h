@@ -26,7 +26,13 @@ struct DaemonConfig {
   std::string socket;  // empty: run_dir/fermata.sock
   std::string log_level = "info";
   std::string cni_conf_dir = "/etc/cni/net.d";
-  std::string cni_bin_dir = "/opt/cni/bin";
+  std::vector<std::string> cni_bin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};  // network.cni_bin_dir: one, or a list
+  std::string cni_conf_template;                                             // network.cni_conf_template
+  bool builtin_for_cri = false;                                              // network.cri = "builtin"
+  std::vector<std::string> subnets;                                          // network.subnets: of the built-in network
+  std::vector<std::string> direct;                                           // network.direct
+  int64_t mtu = 0;                                                           // network.mtu
+  bool builtin_for_pods = true;                                              // network.pods = "none" takes it away
   cgroups::MissingControllers missing_controllers = cgroups::MissingControllers::kError;
   bool show_local_pods = false;  // cri.show_local_pods
   bool reject_missing_host_path = false;

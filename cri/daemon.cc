@@ -12,6 +12,7 @@
 
 #include "cri/image_service.h"
 #include "cri/images_service.h"
+#include "cri/network_service.h"
 #include "cri/pods_service.h"
 #include "cri/runtime_service.h"
 #include "cri/streaming/backend.h"
@@ -19,6 +20,8 @@
 #include "cri/version.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "sandbox/network/builtin_network.h"
+#include "sandbox/network/pod_network.h"
 #include "sandbox/pods/pod_engine.h"
 
 namespace fermata::cri {
@@ -71,6 +74,18 @@ streaming::ServerOptions StreamingOptionsOf(const StreamingConfig& config) {
   return options;
 }
 
+sandbox::PodNetworkOptions NetworkOptionsOf(const DaemonConfig& config) {
+  sandbox::PodNetworkOptions options;
+  options.cni_conf_dir = config.cni_conf_dir;
+  options.cni_bin_dirs = config.cni_bin_dirs;
+  options.cni_conf_template = config.cni_conf_template;
+  options.data_dir = config.data_dir;
+  options.instance = config.Instance();
+  options.cri_builtin = config.builtin_for_cri;
+  options.pods_builtin = config.builtin_for_pods;
+  return options;
+}
+
 Result<> CheckPaths(const DaemonConfig& config) {
   for (const std::string& path : {config.data_dir, config.run_dir, config.SocketPath()}) {
     if (!path.starts_with('/')) return Error::Make(ErrorCode::kInvalidArgument, path, " is not an absolute path");
@@ -111,7 +126,9 @@ Result<> RunDaemon(const DaemonConfig& config) {
   ASSIGN_OR_RETURN(const UniqueFd data_lock, LockDirectory(config.data_dir));
   ASSIGN_OR_RETURN(const UniqueFd run_lock, LockDirectory(config.run_dir));
 
-  sandbox::LoopbackNetwork network;
+  ASSIGN_OR_RETURN(auto builtin, sandbox::BuiltinNetwork::Make(
+                                     {config.Instance(), config.subnets, config.direct, static_cast<int>(config.mtu)}));
+  sandbox::PodNetwork network(NetworkOptionsOf(config), std::move(builtin));
   ASSIGN_OR_RETURN(const auto engine, sandbox::Engine::Open(EngineConfigOf(config), network), "start");
   sandbox::ContainerManager containers(*engine);
   sandbox::SandboxManager sandboxes(*engine, containers);
@@ -126,6 +143,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   ImageService image_service(*engine);
   PodsService pods_service(*engine, pods, containers, *streams, backend);
   ImagesService images_service(*engine, pods_service);
+  NetworkService network_service(*engine, network, config, pods_service);
   SystemService system_service(*engine, config, pods_service);
 
   const std::string socket = config.SocketPath();
@@ -134,8 +152,8 @@ Result<> RunDaemon(const DaemonConfig& config) {
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
   builder.AddListeningPort("unix:" + socket, grpc::InsecureServerCredentials());
-  for (grpc::Service* service : std::initializer_list<grpc::Service*>{&runtime_service, &image_service, &pods_service,
-                                                                      &images_service, &system_service}) {
+  for (grpc::Service* service : std::initializer_list<grpc::Service*>{
+           &runtime_service, &image_service, &pods_service, &images_service, &network_service, &system_service}) {
     builder.RegisterService(service);
   }
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();

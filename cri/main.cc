@@ -32,7 +32,8 @@ void AddOptions(CLI::App& app, Flags& flags) {
   app.add_option("--data-dir", flags.values.data_dir, "images and state that survive a reboot")->capture_default_str();
   app.add_option("--run-dir", flags.values.run_dir, "sockets and state that a reboot may lose")->capture_default_str();
   app.add_option("--cni-conf-dir", flags.values.cni_conf_dir, "CNI configuration")->capture_default_str();
-  app.add_option("--cni-bin-dir", flags.values.cni_bin_dir, "CNI plugins")->capture_default_str();
+  app.add_option("--cni-bin-dir", flags.values.cni_bin_dirs, "CNI plugins; may be given more than once")
+      ->capture_default_str();
   app.add_option("--log-level", flags.values.log_level, "trace, debug, info, warn or error")->capture_default_str();
   app.add_option("--exit-when-idle", flags.values.exit_when_idle_seconds,
                  "end after so many seconds without a pod and without a client (0: never)");
@@ -46,7 +47,7 @@ Result<DaemonConfig> Merge(const CLI::App& app, const Flags& flags) {
   if (app.count("--data-dir") != 0) config.data_dir = flags.values.data_dir;
   if (app.count("--run-dir") != 0) config.run_dir = flags.values.run_dir;
   if (app.count("--cni-conf-dir") != 0) config.cni_conf_dir = flags.values.cni_conf_dir;
-  if (app.count("--cni-bin-dir") != 0) config.cni_bin_dir = flags.values.cni_bin_dir;
+  if (app.count("--cni-bin-dir") != 0) config.cni_bin_dirs = flags.values.cni_bin_dirs;
   if (app.count("--log-level") != 0) config.log_level = flags.values.log_level;
   config.exit_when_idle_seconds = flags.values.exit_when_idle_seconds;
   RETURN_IF_ERROR(fermata::log::Setup(config.log_level));

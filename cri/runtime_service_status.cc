@@ -1,4 +1,4 @@
-// Version, Status, RuntimeConfig.
+// Version, Status, RuntimeConfig, UpdateRuntimeConfig.
 #include "cri/runtime_service.h"
 #include "cri/server.h"
 #include "cri/version.h"
@@ -56,6 +56,13 @@ grpc::ServerUnaryReactor* RuntimeService::RuntimeConfig(grpc::CallbackServerCont
     response->mutable_linux()->set_cgroup_driver(v1::CGROUPFS);
     return {};
   });
+}
+
+grpc::ServerUnaryReactor* RuntimeService::UpdateRuntimeConfig(grpc::CallbackServerContext* context,
+                                                              const v1::UpdateRuntimeConfigRequest* request,
+                                                              v1::UpdateRuntimeConfigResponse*) {
+  return Serve("UpdateRuntimeConfig", context, engine_.tasks,
+               [=, this] { return engine_.network.SetPodCidr(request->runtime_config().network_config().pod_cidr()); });
 }
 
 }  // namespace fermata::cri

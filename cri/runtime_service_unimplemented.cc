@@ -40,7 +40,6 @@ REFUSE_STREAM(StreamContainerStats, StreamContainerStatsRequest, StreamContainer
 REFUSE_UNARY(PodSandboxStats, PodSandboxStatsRequest, PodSandboxStatsResponse)
 REFUSE_UNARY(ListPodSandboxStats, ListPodSandboxStatsRequest, ListPodSandboxStatsResponse)
 REFUSE_STREAM(StreamPodSandboxStats, StreamPodSandboxStatsRequest, StreamPodSandboxStatsResponse)
-REFUSE_UNARY(UpdateRuntimeConfig, UpdateRuntimeConfigRequest, UpdateRuntimeConfigResponse)
 REFUSE_UNARY(CheckpointContainer, CheckpointContainerRequest, CheckpointContainerResponse)
 REFUSE_UNARY(CheckpointPod, CheckpointPodRequest, CheckpointPodResponse)
 REFUSE_UNARY(RestorePod, RestorePodRequest, RestorePodResponse)

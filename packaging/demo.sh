@@ -57,8 +57,9 @@ trap 'exit 143' TERM
 group=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") {print $5; exit}}' /proc/self/mountinfo)
 [ -z "$group" ] || group+=/fermata-$(printf %s "$home/data" | sha256sum | cut -c1-8)
 
-# A machine without the cgroup v2 controllers has no limits to offer; the demo asks for none.
-printf '[cgroup]\nmissing_controllers = "warn"\n' >"$home/config.toml"
+# A machine without the cgroup v2 controllers has no limits to offer; the demo asks for none. Nor does it change
+# the machine's network: its pod has a loopback interface.
+printf '[cgroup]\nmissing_controllers = "warn"\n[network]\npods = "none"\ncni_conf_dir = "%s"\n' "$home/cni" >"$home/config.toml"
 export FERMATA_SOCKET=$home/fermata.sock
 "$build/bin/fermatad" --config "$home/config.toml" --socket "$FERMATA_SOCKET" --data-dir "$home/data" --run-dir "$home/run" \
   --log-level warn >"$home/log" 2>&1 &

@@ -7,7 +7,7 @@ set -eu
 
 packages='g++ cmake ninja-build ccache pkg-config lld libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev
   protobuf-compiler nlohmann-json3-dev libseccomp-dev libcap-dev libsqlite3-dev libssl-dev libarchive-dev libisal-dev
-  libzstd-dev zlib1g-dev libcurl4-openssl-dev libboost1.81-dev libyaml-cpp-dev libtomlplusplus-dev libcli11-dev libspdlog-dev libfmt-dev libgtest-dev
+  libzstd-dev zlib1g-dev libcurl4-openssl-dev libmnl-dev libnftables-dev libboost1.81-dev libyaml-cpp-dev libtomlplusplus-dev libcli11-dev libspdlog-dev libfmt-dev libgtest-dev
   libgmock-dev libbenchmark-dev busybox-static jq procps'
 for option in "$@"; do
   case $option in

@@ -49,6 +49,7 @@ void Engine::End() {
     sandbox->changed.notify_all();
   }
   reactor->Stop();
+  network.End();
   tasks.Drain();
 }
 
@@ -98,6 +99,8 @@ Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config, Network& netwo
   ASSIGN_OR_RETURN(UniqueFd helper, SealedProgram("fermata-helper", e.config.program_dir + "/fermata-helper"));
   e.paths =
       std::make_unique<runtime::PathHelper>(std::move(helper), [helpers = e.helpers.get()] { return helpers->Make(); });
+  // Plugins are programs with many threads that start further programs.
+  RETURN_IF_ERROR(e.network.Start({[helpers = e.helpers.get()] { return helpers->Make("network", 512); }}));
   overlay::Unpacker unpacker;
   ASSIGN_OR_RETURN(unpacker.program, SealedProgram("fermata-unpack", e.config.program_dir + "/fermata-unpack"));
   unpacker.make_group = [helpers = e.helpers.get()] { return helpers->Make(); };

@@ -9,7 +9,6 @@ namespace fermata::sandbox {
 namespace {
 
 constexpr auto kEmptyDeadline = std::chrono::seconds(10);
-constexpr const char* kMaxTasks = "16";
 
 Result<> KillAndRemove(const cgroups::Cgroup& mount, const std::string& path) {
   const auto group = mount.OpenBelow(path);
@@ -42,11 +41,11 @@ class Group : public overlay::HelperGroup {
 
 Result<> HelperGroups::Sweep() const { return KillAndRemove(mount_, parent_); }
 
-Result<std::unique_ptr<overlay::HelperGroup>> HelperGroups::Make() {
-  const std::string path = parent_ + "/unpack-" + std::to_string(++serial_);
+Result<std::unique_ptr<overlay::HelperGroup>> HelperGroups::Make(const char* kind, int max_tasks) {
+  const std::string path = parent_ + "/" + kind + "-" + std::to_string(++serial_);
   ASSIGN_OR_RETURN(cgroups::CreatedCgroup created, mount_.Create(path, {{"pids"}}), "make helper group");
   if (created.missing_controllers.empty()) {
-    RETURN_IF_ERROR(WriteControl(created.cgroup.fd(), "pids.max", kMaxTasks), "make helper group");
+    RETURN_IF_ERROR(WriteControl(created.cgroup.fd(), "pids.max", std::to_string(max_tasks)), "make helper group");
   }
   std::unique_ptr<overlay::HelperGroup> group = std::make_unique<Group>(mount_, path, std::move(created.cgroup));
   return group;

@@ -20,8 +20,8 @@ class HelperGroups {
 
   // Ends and removes all; before the first Make.
   [[nodiscard]] Result<> Sweep() const;
-  // A new group with at most 16 tasks, where the machine can limit that.
-  [[nodiscard]] Result<std::unique_ptr<overlay::HelperGroup>> Make();
+  // A new group with at most `max_tasks` tasks, where the machine can limit that. `kind` is part of its name.
+  [[nodiscard]] Result<std::unique_ptr<overlay::HelperGroup>> Make(const char* kind = "unpack", int max_tasks = 16);
 
  private:
   const cgroups::Cgroup& mount_;

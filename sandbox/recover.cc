@@ -34,6 +34,11 @@ void SandboxManager::Recover() {
   }
   std::unique_lock lock(mutex);
   finished.wait(lock, [&] { return left == 0; });
+  std::set<std::string> ready;
+  for (const SandboxPtr& record : engine_.store->Sandboxes()) {
+    if (record->state == SandboxState::kReady) ready.insert(record->id.str());
+  }
+  engine_.network.Recover(ready);
   Sweep();
 }
 

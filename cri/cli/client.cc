@@ -114,6 +114,7 @@ Result<Client> Connect(const std::string& socket) {
   }
   client.pods = fv1::Pods::NewStub(client.channel);
   client.images = fv1::Images::NewStub(client.channel);
+  client.network = fv1::Network::NewStub(client.channel);
   client.system = fv1::System::NewStub(client.channel);
   return client;
 }

@@ -17,6 +17,7 @@ struct Client {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<fv1::Pods::Stub> pods;
   std::unique_ptr<fv1::Images::Stub> images;
+  std::unique_ptr<fv1::Network::Stub> network;
   std::unique_ptr<fv1::System::Stub> system;
 };
 

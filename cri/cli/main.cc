@@ -6,6 +6,7 @@
 
 #include "cri/cli/commands.h"
 #include "cri/cli/image_options.h"
+#include "cri/cli/network_commands.h"
 #include "cri/cli/output.h"
 
 namespace {
@@ -149,6 +150,7 @@ int main(int argc, char** argv) {
   AddContainerCommands(app, parsed);
   cli::AddImageCommands(app, parsed.global, parsed.command);
   AddStreamCommands(app, parsed);
+  cli::AddNetworkCommands(app, parsed.global, parsed.command);
   AddOtherCommands(app, parsed);
   std::vector<std::string> arguments = SeparateCommand({argv + 1, argv + argc});
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them

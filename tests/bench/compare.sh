@@ -100,7 +100,7 @@ measure() {
 
 # --- fermatad --------------------------------------------------------------------------------------------------------
 new_disk
-printf '[cgroup]\nmissing_controllers = "warn"\n' >"$home/fermata.toml"
+printf '[cgroup]\nmissing_controllers = "warn"\n[network]\npods = "none"\ncni_conf_dir = "%s"\n' "$home/cni" >"$home/fermata.toml"
 fermata_group=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") {print $5; exit}}' /proc/self/mountinfo)
 [ -z "$fermata_group" ] || fermata_group+=/fermata-$(printf %s "$home/disk/fermata" | sha256sum | cut -c1-8)
 "$build/bin/fermatad" --config "$home/fermata.toml" --socket "$home/fermata.sock" --data-dir "$home/disk/fermata" \

@@ -11,7 +11,7 @@ group=$mount/fermata
 if [ -z "${FERMATA_TEST_INSIDE:-}" ]; then
   [ ! -e /etc/systemd/system/fermatad.service ] && [ ! -e /lib/systemd/system/fermatad.service ] || skip "fermatad is installed here"
   [ ! -d "$group" ] || skip "$group is there: an instance with the default directories"
-  FERMATA_TEST_INSIDE=1 exec unshare --mount "$0" "$bin"
+  FERMATA_TEST_INSIDE=1 exec unshare --mount --net "$0" "$bin"
 fi
 
 daemon=''

@@ -46,7 +46,7 @@ until_true() {
 }
 
 : >"$home/crictl.yaml"
-printf '[cgroup]\nmissing_controllers = "warn"\n' >"$home/config.toml"
+printf '[cgroup]\nmissing_controllers = "warn"\n[network]\npods = "none"\ncni_conf_dir = "%s"\n' "$home/cni" >"$home/config.toml"
 "$bin/fermatad" --config "$home/config.toml" --socket "$home/s" --data-dir "$home/data" --run-dir "$home/run" \
   --log-level debug >"$home/log" 2>&1 &
 daemon=$!

@@ -85,7 +85,8 @@ ProgramResult Program::Wait(std::chrono::seconds limit) {
 
 Daemon::Daemon(std::string base) : base_(std::move(base)) {
   // A machine without cgroup v2 controllers has no limits to offer; these tests ask for none.
-  WriteText(base_ + "/config.toml", "[cgroup]\nmissing_controllers = \"warn\"\n");
+  // Pods of `fermata run` have `lo` only: nothing of the machine's network is to change.
+  WriteText(base_ + "/config.toml", "[cgroup]\nmissing_controllers = \"warn\"\n[network]\npods = \"none\"\n");
 }
 
 Daemon::~Daemon() {
@@ -104,6 +105,8 @@ std::vector<std::string> Daemon::CommandLine() const {
           data_dir(),
           "--run-dir",
           run_dir(),
+          "--cni-conf-dir",
+          base_ + "/cni",
           "--log-level",
           "debug"};
 }
@@ -131,6 +134,7 @@ std::vector<std::string> Daemon::CommandLine() const {
   images = v1::ImageService::NewStub(channel);
   pods = fv1::Pods::NewStub(channel);
   own_images = fv1::Images::NewStub(channel);
+  network = fv1::Network::NewStub(channel);
   system = fv1::System::NewStub(channel);
   return ::testing::AssertionSuccess();
 }
@@ -146,6 +150,7 @@ int Daemon::Terminate() {
   images.reset();
   pods.reset();
   own_images.reset();
+  network.reset();
   system.reset();
   channel.reset();
   program_->Signal(SIGTERM);

@@ -110,6 +110,7 @@ class Daemon {
   std::unique_ptr<v1::ImageService::Stub> images;
   std::unique_ptr<fv1::Pods::Stub> pods;
   std::unique_ptr<fv1::Images::Stub> own_images;
+  std::unique_ptr<fv1::Network::Stub> network;
   std::unique_ptr<fv1::System::Stub> system;
 
  private:

@@ -141,7 +141,7 @@ TEST_F(LimitsTest, WithoutTheControllerALimitIsRefusedAndTheTextSaysWhatToDo) {
   if (HasController("memory")) GTEST_SKIP() << "the memory controller is there";
   const TemporaryDirectory directory;
   Daemon strict(directory / "d");
-  WriteText(strict / "config.toml", "[cgroup]\nmissing_controllers = \"error\"\n");
+  WriteText(strict / "config.toml", "[cgroup]\nmissing_controllers = \"error\"\n[network]\npods = \"none\"\n");
   ASSERT_TRUE(strict.Start());
   ASSERT_TRUE(strict.Import(BusyboxArchive()));
   Cri cri(strict);

@@ -66,6 +66,8 @@ const std::vector<Foreign>& ForeignHeaders() {
        "mounts are made in few places"},
       {"curl/", {"overlay/registry/http.cc", "overlay/registry/http_transfer.cc"}, "libcurl is behind registry/http.h"},
       {"toml++/", {"overlay/registry/hosts.cc", "cri/config.cc"}, "TOML is read in few places"},
+      {"libmnl/", {"sandbox/network/netlink.cc"}, "libmnl is behind sandbox/network/netlink.h"},
+      {"nftables/", {"sandbox/network/firewall.cc", "tests/"}, "libnftables is behind sandbox/network/firewall.h"},
       {"gtest/", {"tests/"}, "test code stays in tests/"},
       {"gmock/", {"tests/"}, "test code stays in tests/"},
   };

@@ -21,7 +21,7 @@ struct Section {
   const char* letter;
   int rows;
 };
-constexpr Section kSections[] = {{"R", 16}, {"M", 17}, {"L", 13}, {"I", 15}, {"C", 20}, {"S", 9}};
+constexpr Section kSections[] = {{"R", 16}, {"M", 17}, {"L", 13}, {"I", 15}, {"C", 20}, {"S", 9}, {"N", 7}};
 
 std::set<std::string> WantedRows() {
   std::set<std::string> rows = {"P-02"};
@@ -98,7 +98,7 @@ TEST(SecurityRows, P02EveryTestOfARowExists) {
 // A test that carries a row's name stands in that row.
 TEST(SecurityRows, P02EveryTestNamedAfterARowIsListed) {
   const auto rows = ReadRows();
-  const std::regex named(R"(\w+\.((?:[RMLICSP][0-9]{2})+)[A-Z]\w*)");
+  const std::regex named(R"(\w+\.((?:[RMLICSPN][0-9]{2})+)[A-Z]\w*)");
   for (const std::string& name : TestsInTree()) {
     std::smatch match;
     if (!std::regex_match(name, match, named)) continue;
