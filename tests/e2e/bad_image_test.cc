@@ -169,15 +169,32 @@ grpc::Status CallEmpty(const std::shared_ptr<grpc::Channel>& channel, const std:
 }
 
 TEST_F(BadImageTest, EveryCallIsRegisteredAndTheMissingOnesSayTheirName) {
-  const std::set<std::string> served = {"Version",          "Status",         "RuntimeConfig",
-                                        "RunPodSandbox",    "StopPodSandbox", "RemovePodSandbox",
-                                        "PodSandboxStatus", "ListPodSandbox", "CreateContainer",
-                                        "StartContainer",   "StopContainer",  "RemoveContainer",
-                                        "ContainerStatus",  "ListContainers", "ReopenContainerLog",
-                                        "ExecSync",         "ListImages",     "ImageStatus",
-                                        "RemoveImage",      "ImageFsInfo",    "PullImage",
-                                        "StreamImages",     "Exec",           "Attach",
-                                        "PortForward"};
+  const std::set<std::string> served = {"Version",
+                                        "Status",
+                                        "RuntimeConfig",
+                                        "RunPodSandbox",
+                                        "StopPodSandbox",
+                                        "RemovePodSandbox",
+                                        "PodSandboxStatus",
+                                        "ListPodSandbox",
+                                        "CreateContainer",
+                                        "StartContainer",
+                                        "StopContainer",
+                                        "RemoveContainer",
+                                        "ContainerStatus",
+                                        "ListContainers",
+                                        "ReopenContainerLog",
+                                        "ExecSync",
+                                        "ListImages",
+                                        "ImageStatus",
+                                        "RemoveImage",
+                                        "ImageFsInfo",
+                                        "PullImage",
+                                        "StreamImages",
+                                        "Exec",
+                                        "Attach",
+                                        "PortForward",
+                                        "UpdateRuntimeConfig"};
   const auto* pool = google::protobuf::DescriptorPool::generated_pool();
   int refused = 0;
   for (const char* service : {"runtime.v1.RuntimeService", "runtime.v1.ImageService"}) {

@@ -28,7 +28,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-printf '[cgroup]\nmissing_controllers = "warn"\n' >"$home/config.toml"
+printf '[cgroup]\nmissing_controllers = "warn"\n[network]\npods = "none"\ncni_conf_dir = "%s"\n' "$home/cni" >"$home/config.toml"
 "$bin/fermatad" --config "$home/config.toml" --socket "$home/s" --data-dir "$home/data" --run-dir "$home/run" >"$home/log" 2>&1 &
 daemon=$!
 fermata() { "$bin/fermata" --socket "$home/s" "$@"; }

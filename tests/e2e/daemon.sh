@@ -58,9 +58,9 @@ until_true() {
   exit 1
 }
 
-# start_daemon [CONFIG LINE...]: in the file there is also what lets limits be missing.
+# start_daemon [CONFIG LINE...]: in the file there is also what lets limits be missing and the machine's network alone.
 start_daemon() {
-  { printf '%s\n' "$@"; printf '[cgroup]\nmissing_controllers = "warn"\n'; } >"$home/config.toml"
+  { printf '%s\n' "$@"; printf '[cgroup]\nmissing_controllers = "warn"\n[network]\npods = "none"\ncni_conf_dir = "%s"\n' "$home/cni"; } >"$home/config.toml"
   "$bin/fermatad" --config "$home/config.toml" --socket "$home/s" --data-dir "$home/data" --run-dir "$home/run" \
     --log-level debug >>"$home/daemon.log" 2>&1 &
   daemon=$!
