@@ -60,6 +60,11 @@ class PodNetwork : public Network {
   Result<size_t> CollectAndWait();
 
  private:
+  struct Choice {
+    std::string kind;
+    CniNetworkPtr network;
+  };
+  [[nodiscard]] Result<Choice> Choose(Owner owner) const;
   Result<Attachment> Describe(const SandboxRecord& sandbox) const;
   AttachmentBackend& BackendOf(const Attachment& attachment);
   void CollectAndLog();
