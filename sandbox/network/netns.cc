@@ -67,7 +67,7 @@ Result<> RefuseRouterAdvertisements(int netns) {
     // /proc/sys/net is that of who looks.
     for (const char* scope : {"all", "default"}) {
       const std::string path = std::string("/proc/sys/net/ipv6/conf/") + scope + "/accept_ra";
-      const auto done = WriteControl(AT_FDCWD, path, "0");
+      auto done = WriteControl(AT_FDCWD, path, "0");
       if (!done && done.error().saved_errno() != ENOENT) return done;  // without IPv6 there is nothing to refuse
     }
     return {};

@@ -79,34 +79,39 @@ AttachmentBackend& PodNetwork::BackendOf(const Attachment& attachment) {
   return cni_;
 }
 
-// `kind` stays empty where the pod has `lo` only.
+// "cni" with the network, "builtin", or nothing where the pod has `lo` only.
+Result<PodNetwork::Choice> PodNetwork::Choose(Owner owner) const {
+  const bool is_cri = owner == Owner::kCri;
+  if (builtin_ != nullptr && is_cri && options_.cri_builtin) return Choice{"builtin", nullptr};
+  auto network = watch_->Current();
+  if (network) return Choice{"cni", std::move(*network)};
+  if (network.error().code() != ErrorCode::kNotFound) {
+    return std::move(network).error().WithCode(ErrorCode::kFailedPrecondition);
+  }
+  const bool builtin = builtin_ != nullptr && !is_cri && options_.pods_builtin;
+  return Choice{builtin ? "builtin" : "", nullptr};
+}
+
 Result<Attachment> PodNetwork::Describe(const SandboxRecord& sandbox) const {
+  ASSIGN_OR_RETURN(const Choice choice, Choose(sandbox.spec.owner));
   Attachment attachment;
+  attachment.kind = choice.kind;
+  if (attachment.kind.empty()) return attachment;
   attachment.id = sandbox.id.str();
   attachment.pod = sandbox.spec.name_space + "/" + sandbox.spec.name;
   attachment.netns = PinOf(attachment.id);
-  const bool is_cri = sandbox.spec.owner == Owner::kCri;
   std::vector<std::string> cidrs;
   {
     const std::lock_guard lock(mutex_);
     cidrs = pod_cidrs_;
   }
-  if (builtin_ != nullptr && is_cri && options_.cri_builtin) {
-    attachment.kind = "builtin";
-  } else if (const auto network = watch_->Current(); network) {
-    attachment.kind = "cni";
-    attachment.network = (*network)->text;
+  std::string name = "fermata";
+  if (choice.network != nullptr) {
+    name = choice.network->name;
+    attachment.network = choice.network->text;
     ASSIGN_OR_RETURN(attachment.args, CniArgs(sandbox));
-    ASSIGN_OR_RETURN(attachment.runtime_config, CniRuntimeConfig(sandbox, (*network)->name, cidrs));
-    return attachment;
-  } else if (network.error().code() != ErrorCode::kNotFound) {
-    return Error(network.error()).WithCode(ErrorCode::kFailedPrecondition);
-  } else if (builtin_ != nullptr && !is_cri && options_.pods_builtin) {
-    attachment.kind = "builtin";
-  } else {
-    return attachment;
   }
-  ASSIGN_OR_RETURN(attachment.runtime_config, CniRuntimeConfig(sandbox, "fermata", cidrs));
+  ASSIGN_OR_RETURN(attachment.runtime_config, CniRuntimeConfig(sandbox, name, cidrs));
   return attachment;
 }
 

@@ -32,7 +32,7 @@ struct PodNetworkOptions {
   CniTimeouts timeouts;
   Debts::Backoff backoff;
   std::chrono::milliseconds collect_every = std::chrono::hours(1);
-  std::chrono::milliseconds stop_wait = std::chrono::seconds(2);  // that Detach gives a plugin that works
+  std::chrono::milliseconds stop_wait = std::chrono::seconds(1);  // that Detach gives a plugin; crictl waits two
 };
 
 class PodNetwork : public Network {
@@ -60,6 +60,11 @@ class PodNetwork : public Network {
   Result<size_t> CollectAndWait();
 
  private:
+  struct Choice {
+    std::string kind;
+    CniNetworkPtr network;
+  };
+  [[nodiscard]] Result<Choice> Choose(Owner owner) const;
   Result<Attachment> Describe(const SandboxRecord& sandbox) const;
   AttachmentBackend& BackendOf(const Attachment& attachment);
   void CollectAndLog();

@@ -139,7 +139,8 @@ TEST_F(InstanceTest, ASocketPathThatIsTooLongIsRefusedClearly) {
 TEST_F(InstanceTest, SettingsOfConfDAndOfTheCommandLineWin) {
   Daemon daemon(directory_ / "d");
   WriteText(daemon / "config.toml",
-            "log_level = \"error\"\ndata_dir = \"/nowhere\"\n[cgroup]\nmissing_controllers = \"warn\"\n[network]\npods = \"none\"\n");
+            "log_level = \"error\"\ndata_dir = \"/nowhere\"\n[cgroup]\nmissing_controllers = \"warn\"\n[network]\npods "
+            "= \"none\"\n");
   WriteText(daemon / "conf.d/10.toml", "[cri]\nreject_missing_host_path = true\n");
   ASSERT_TRUE(daemon.Start());
   ASSERT_TRUE(daemon.Import(BusyboxArchive()));

@@ -269,6 +269,24 @@ TEST_P(NetworkTest, TheCommandShowsWhoHasWhatAndPortsHaveOneHolder) {
   EXPECT_EQ(fermata({"gc"}), "");
 }
 
+TEST_P(NetworkTest, PodsOfTheCommandLineHaveAddressesToo) {
+  WriteText(directory_ / "pod.yaml", std::string("apiVersion: v1\nkind: Pod\nmetadata: {name: local}\nspec:\n"
+                                                 "  containers: [{name: c, image: \"") +
+                                         kBusyboxImage + "\", command: [sleep, \"1000\"]}]\n");
+  const auto fermata = [this](std::vector<std::string> words) {
+    words.insert(words.begin(), {BuiltProgram("fermata"), "--socket", daemon_->socket()});
+    return Output(directory_.path(), words);
+  };
+  (void)fermata({"run", "-d", directory_ / "pod.yaml"});
+  const std::string list = fermata({"network", "ls"});
+  EXPECT_THAT(list, HasSubstr("default/local"));
+  EXPECT_THAT(list, HasSubstr(GetParam() == Kind::kBuiltin ? "builtin" : "cni"));
+  EXPECT_THAT(list, HasSubstr("attached"));
+  (void)fermata({"stop", "-t", "0", "local"});
+  (void)fermata({"rm", "local"});
+  EXPECT_THAT(fermata({"network", "ls"}), ::testing::Not(HasSubstr("default/local")));
+}
+
 INSTANTIATE_TEST_SUITE_P(Networks, NetworkTest, ::testing::Values(Kind::kCni, Kind::kBuiltin, Kind::kPlugin),
                          [](const auto& info) {
                            return info.param == Kind::kCni       ? "Cni"

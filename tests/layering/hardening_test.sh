@@ -17,7 +17,7 @@ if grep -q __asan_init "$bin/fermatad" || grep -q __tsan_init "$bin/fermatad"; t
   echo "SKIPPED: built with a sanitizer"
   exit 77
 fi
-for program in fermatad fermata fermata-monitor fermata-unpack fermata-helper fermata-oci; do
+for program in fermatad fermata fermata-monitor fermata-unpack fermata-helper fermata-oci fermata-cni; do
   file=$bin/$program
   segments=$(readelf -hlW "$file")
   dynamic=$(readelf -dW "$file")
