@@ -65,7 +65,7 @@ void Flight::Configure() {
   Set(handle, CURLOPT_QUICK_EXIT, 1L);  // or the end would wait for a name that does not resolve
   Set(handle, CURLOPT_PROXY, "");
   Set(handle, CURLOPT_FOLLOWLOCATION, 0L);
-  Set(handle, CURLOPT_FORBID_REUSE, 1L);
+  Set(handle, CURLOPT_FORBID_REUSE, transfer_.connect_only ? 0L : 1L);  // it would be closed before we have it
   Set(handle, CURLOPT_FRESH_CONNECT, 1L);
   Set(handle, CURLOPT_SSL_VERIFYPEER, 0L);
   Set(handle, CURLOPT_SSL_VERIFYHOST, 0L);
