@@ -28,7 +28,8 @@ class ProbeTest : public CliTest {
 
   Json Only() { return Pods().at(0); }
   bool Ready() {
-    for (const Json& condition : Only().at("conditions")) {
+    const Json pod = Only();
+    for (const Json& condition : pod.at("conditions")) {
       if (condition.at("type") == "Ready") return condition.at("status");
     }
     return false;
