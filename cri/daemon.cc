@@ -10,6 +10,7 @@
 
 #include <filesystem>
 
+#include "cri/grpc_health.h"
 #include "cri/image_service.h"
 #include "cri/images_service.h"
 #include "cri/network_service.h"
@@ -132,7 +133,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   ASSIGN_OR_RETURN(const auto engine, sandbox::Engine::Open(EngineConfigOf(config), network), "start");
   sandbox::ContainerManager containers(*engine);
   sandbox::SandboxManager sandboxes(*engine, containers);
-  sandbox::pods::PodEngine pods(*engine, sandboxes, containers);
+  sandbox::pods::PodEngine pods(*engine, sandboxes, containers, CheckGrpcHealth);
   engine->on_change = [&pods](const sandbox::SandboxId& id) { pods.OnChange(id); };
   sandboxes.Recover();
   pods.Start();

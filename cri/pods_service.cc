@@ -37,6 +37,9 @@ void Fill(const ContainerView& view, fv1::ContainerStatus& status) {
   status.set_name(view.name);
   status.set_state(StateText(view));
   status.set_restart_count(static_cast<int32_t>(view.restarts));
+  status.set_started(view.started);
+  status.set_ready(view.ready);
+  status.set_sidecar(view.kind == sandbox::pods::ContainerKind::kSidecar);
   if (view.newest == nullptr) return;
   const sandbox::ContainerRecord& record = *view.newest;
   status.set_id(record.id.str());
@@ -61,6 +64,13 @@ void Fill(const PodView& view, fv1::PodStatus& status) {
   status.set_sandbox_ready(record.state == sandbox::SandboxState::kReady);
   for (const std::string& ip : record.ips) status.add_ips(ip);
   for (const ContainerView& container : view.containers) Fill(container, *status.add_containers());
+  for (const ContainerView& container : view.init_containers) Fill(container, *status.add_init_containers());
+  for (const sandbox::pods::PodCondition& condition : view.conditions) {
+    fv1::PodCondition& out = *status.add_conditions();
+    out.set_type(condition.type);
+    out.set_status(condition.holds);
+    out.set_reason(condition.reason);
+  }
 }
 
 }  // namespace
@@ -97,13 +107,14 @@ Result<sandbox::SandboxId> PodsService::Find(const std::string& pod) const {
 Result<sandbox::ContainerPtr> PodsService::FindRunning(const sandbox::SandboxId& pod, const std::string& name) const {
   ASSIGN_OR_RETURN(const PodView view, pods_.View(pod));
   std::string names;
-  for (const ContainerView& container : view.containers) names += (names.empty() ? "" : ", ") + container.name;
+  for (const ContainerView& container : view.All()) names += (names.empty() ? "" : ", ") + container.name;
   if (name.empty() && view.containers.size() > 1) {
     return Error::Make(ErrorCode::kInvalidArgument, "pod ", view.sandbox->spec.name, " has several containers: ", names,
                        "; choose one with -c");
   }
-  for (const ContainerView& container : view.containers) {
-    if (container.newest != nullptr && (name.empty() || container.name == name)) return container.newest;
+  for (const ContainerView& container : view.All()) {
+    const bool chosen = name.empty() ? container.kind == sandbox::pods::ContainerKind::kMain : container.name == name;
+    if (container.newest != nullptr && chosen) return container.newest;
   }
   return Error::Make(ErrorCode::kNotFound, "pod ", view.sandbox->spec.name, " has no container ", name,
                      "; it has: ", names);
@@ -182,7 +193,7 @@ Result<> PodsService::CheckPrevious(const sandbox::SandboxId& pod, const sandbox
   if (!options.previous) return {};
   if (options.follow) return Error::Make(ErrorCode::kInvalidArgument, "what is over cannot be followed");
   ASSIGN_OR_RETURN(const PodView view, pods_.View(pod));
-  for (const ContainerView& container : view.containers) {
+  for (const ContainerView& container : view.All()) {
     const bool asked = options.container.empty() || options.container == container.name;
     if (asked && container.newest != nullptr && container.newest->spec.attempt > 0) return {};
   }

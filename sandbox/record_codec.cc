@@ -56,7 +56,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SecurityContext, privileged, nam
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerSpec, name, attempt, image, user_specified_image,
                                                 image_annotations, command, args, env, working_dir, log_path, mounts,
                                                 devices, labels, annotations, want_stdin, stdin_once, tty, stop_signal,
-                                                oom_score_adj, resources, security)
+                                                oom_score_adj, resources, security, restart_delay_ns,
+                                                previous_finished_at_ns)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PodMarks, post_started, started, ready, killed_at_ns)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SandboxRecord, id, spec, state, created_at_ns, pause_pid, shares_ptrace,
                                                 ips, group, containers_group, boot_id)
 
@@ -72,10 +74,11 @@ struct StoredContainer {
   int exit_code = 0, pid = 0, stop_signal = 15;
   std::string reason, message, image_id, image_ref, group, log_path;
   Json launch;
+  PodMarks marks;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(StoredContainer, id, sandbox, spec, state, created_at_ns, started_at_ns,
                                                 finished_at_ns, exit_code, pid, stop_signal, reason, message, image_id,
-                                                image_ref, group, log_path, launch)
+                                                image_ref, group, log_path, launch, marks)
 
 // CBOR, not text: names, labels and environment values are the tenant's bytes and need not be UTF-8.
 std::string EncodeValue(const Json& json) {
@@ -92,7 +95,7 @@ std::string Encode(const ContainerRecord& r) {
   return EncodeValue(
       Json(StoredContainer{r.id, r.sandbox, r.spec, r.state, r.created_at_ns, r.started_at_ns, r.finished_at_ns,
                            r.exit_code, r.pid, r.stop_signal, r.reason, r.message, r.image_id, r.image_ref, r.group,
-                           r.log_path, runtime::SpecToJsonValue(r.launch)}));
+                           r.log_path, runtime::SpecToJsonValue(r.launch), r.marks}));
 }
 
 Result<SandboxRecord> DecodeSandbox(std::string_view bytes) {
@@ -120,7 +123,8 @@ Result<ContainerRecord> DecodeContainer(std::string_view bytes) {
                          s.stop_signal,
                          std::move(launch),
                          std::move(s.group),
-                         std::move(s.log_path)};
+                         std::move(s.log_path),
+                         s.marks};
 }
 
 }  // namespace fermata::sandbox

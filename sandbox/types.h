@@ -123,6 +123,15 @@ struct ContainerSpec {
   std::optional<int> oom_score_adj;
   cgroups::Resources resources;
   SecurityContext security;
+  // Owner kPods: what its next start waits for after its exit, and when the instance before it ended.
+  int64_t restart_delay_ns = 0, previous_finished_at_ns = 0;
+};
+
+// Owner kPods: what the pod engine has seen of an instance, for the next daemon.
+struct PodMarks {
+  bool post_started = false;  // its hook has run, if it has one
+  bool started = false, ready = false;
+  int64_t killed_at_ns = 0;  // by a probe; 0: it was not
 };
 
 enum class SandboxState : uint8_t {
@@ -162,6 +171,7 @@ struct ContainerRecord {
   runtime::Spec launch;  // as it is run; the exec's defaults too
   std::string group;
   std::string log_path;  // absolute; empty: no log
+  PodMarks marks;
 };
 using ContainerPtr = std::shared_ptr<const ContainerRecord>;
 

@@ -18,6 +18,21 @@ std::string StateWithCode(const fv1::ContainerStatus& container) {
   return fmt::format("{} ({})", container.state(), container.exit_code());
 }
 
+// "1/2": of the containers and sidecars, as kubectl counts.
+std::string ReadyText(const fv1::PodStatus& pod) {
+  int all = 0;
+  int ready = 0;
+  const auto count = [&](const fv1::ContainerStatus& container) {
+    ++all;
+    ready += container.ready() ? 1 : 0;
+  };
+  for (const fv1::ContainerStatus& container : pod.containers()) count(container);
+  for (const fv1::ContainerStatus& container : pod.init_containers()) {
+    if (container.sidecar()) count(container);
+  }
+  return fmt::format("{}/{}", ready, all);
+}
+
 Result<fv1::ListPodsResponse> FetchPods(const Client& client, bool all) {
   grpc::ClientContext context;
   fv1::ListPodsRequest request;
@@ -33,12 +48,12 @@ Result<int> ListPods(const Global& global, bool all) {
   ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
   ASSIGN_OR_RETURN(const fv1::ListPodsResponse pods, FetchPods(client, all));
   if (global.json) return PrintJson(pods);
-  std::vector<std::vector<std::string>> rows = {{"POD ID", "NAME", "NAMESPACE", "PHASE", "CONTAINERS", "CREATED"}};
+  std::vector<std::vector<std::string>> rows = {{"POD ID", "NAME", "NAMESPACE", "READY", "PHASE", "CREATED"}};
   if (all) rows[0].emplace_back("OWNER");
   for (const fv1::PodStatus& pod : pods.pods()) {
-    auto& row = rows.emplace_back(std::vector<std::string>{
-        pod.id().substr(0, kShortId), Printable(pod.name()), Printable(pod.namespace_()), pod.phase(),
-        std::to_string(pod.containers_size()), Age(pod.created_at_unix_nanos(), NowNs())});
+    auto& row = rows.emplace_back(std::vector<std::string>{pod.id().substr(0, kShortId), Printable(pod.name()),
+                                                           Printable(pod.namespace_()), ReadyText(pod), pod.phase(),
+                                                           Age(pod.created_at_unix_nanos(), NowNs())});
     if (all) row.push_back(pod.owner());
   }
   std::cout << FormatTable(rows);
@@ -50,14 +65,16 @@ Result<int> ListContainers(const Global& global, bool all) {
   ASSIGN_OR_RETURN(const fv1::ListPodsResponse pods, FetchPods(client, false));
   if (global.json) return PrintJson(pods);
   std::vector<std::vector<std::string>> rows = {
-      {"CONTAINER ID", "POD", "NAME", "IMAGE", "STATE", "RESTARTS", "CREATED"}};
+      {"CONTAINER ID", "POD", "NAME", "IMAGE", "STATE", "READY", "RESTARTS", "CREATED"}};
   for (const fv1::PodStatus& pod : pods.pods()) {
-    for (const fv1::ContainerStatus& container : pod.containers()) {
-      if (!all && container.state() != "Running") continue;
+    const auto add = [&](const fv1::ContainerStatus& container) {
+      if (!all && container.state() != "Running") return;
       rows.push_back({container.id().substr(0, kShortId), Printable(pod.name()), Printable(container.name()),
-                      Printable(container.image()), StateWithCode(container), std::to_string(container.restart_count()),
-                      Age(container.created_at_unix_nanos(), NowNs())});
-    }
+                      Printable(container.image()), StateWithCode(container), container.ready() ? "yes" : "no",
+                      std::to_string(container.restart_count()), Age(container.created_at_unix_nanos(), NowNs())});
+    };
+    for (const fv1::ContainerStatus& container : pod.init_containers()) add(container);
+    for (const fv1::ContainerStatus& container : pod.containers()) add(container);
   }
   std::cout << FormatTable(rows);
   return 0;

@@ -23,10 +23,12 @@ constexpr int kInterrupted = 130;  // what a shell reports for Ctrl-C
 
 std::vector<std::string> ContainerNames(const fv1::ApplyResponse& applied) {
   std::vector<std::string> names;
+  const auto add = [&](const fv1::ContainerStatus& container) {
+    if (std::find(names.begin(), names.end(), container.name()) == names.end()) names.push_back(container.name());
+  };
   for (const fv1::PodStatus& pod : applied.pods()) {
-    for (const fv1::ContainerStatus& container : pod.containers()) {
-      if (std::find(names.begin(), names.end(), container.name()) == names.end()) names.push_back(container.name());
-    }
+    for (const fv1::ContainerStatus& container : pod.init_containers()) add(container);
+    for (const fv1::ContainerStatus& container : pod.containers()) add(container);
   }
   return names;
 }
@@ -58,6 +60,9 @@ class ForegroundRun {
       request.set_follow(true);
       // From the first start on: a container may have been started again before we come to reading.
       for (const fv1::ContainerStatus& container : pod.containers()) {
+        request.add_resume()->set_container(container.name());
+      }
+      for (const fv1::ContainerStatus& container : pod.init_containers()) {
         request.add_resume()->set_container(container.name());
       }
       threads.emplace_back([this, request] {
@@ -126,7 +131,10 @@ Result<int> FinalStatus(const Client& client, const fv1::ApplyResponse& applied)
     const bool ours = std::any_of(applied.pods().begin(), applied.pods().end(),
                                   [&](const fv1::PodStatus& mine) { return mine.id() == pod.id(); });
     if (!ours) continue;
-    for (const fv1::ContainerStatus& container : pod.containers()) {
+    std::vector<fv1::ContainerStatus> containers(pod.init_containers().begin(), pod.init_containers().end());
+    std::erase_if(containers, [](const fv1::ContainerStatus& container) { return container.sidecar(); });
+    containers.insert(containers.end(), pod.containers().begin(), pod.containers().end());
+    for (const fv1::ContainerStatus& container : containers) {
       if (container.exit_code() == 0) continue;
       std::cerr << "fermata: " << Printable(container.name()) << " ended with " << container.exit_code()
                 << (container.reason().empty() ? "" : " (" + container.reason() + ")")
@@ -195,6 +203,7 @@ Result<int> Logs(const Global& global, const LogsOptions& options) {
     if (pod.name() != options.pod && !pod.id().starts_with(options.pod) &&
         pod.namespace_() + "/" + pod.name() != options.pod)
       continue;
+    for (const fv1::ContainerStatus& container : pod.init_containers()) names.push_back(container.name());
     for (const fv1::ContainerStatus& container : pod.containers()) names.push_back(container.name());
   }
   if (!options.container.empty()) names.clear();

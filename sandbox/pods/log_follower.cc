@@ -124,7 +124,7 @@ void LogFollower::Read(const std::string& container, Source& source, std::vector
 }
 
 void LogFollower::Update(const PodView& view, std::vector<LogLine>& lines) {
-  for (const ContainerView& container : view.containers) {
+  for (const ContainerView& container : view.All()) {
     if (container.newest == nullptr || container.newest->log_path.empty()) continue;
     if (!options_.container.empty() && options_.container != container.name) continue;
     if (options_.previous && container.newest->spec.attempt == 0) continue;

@@ -46,6 +46,7 @@ struct PodDraft {
   std::string dns_policy = "ClusterFirst";
   std::string hostname;
   const Node* containers = nullptr;
+  const Node* init_containers = nullptr;
   const Node* dns_config = nullptr;
   SecurityDraft security;
   std::vector<PodVolume> volumes;
@@ -101,14 +102,6 @@ constexpr Field<DnsConfig> kDnsFields[] = {
     {"options", Put<&DnsConfig::options, ReadDnsOptions>},
 };
 
-Result<RestartPolicy> ReadRestartPolicy(const Node& node) {
-  ASSIGN_OR_RETURN(const std::string policy, ReadString(node));
-  if (policy == "Always") return RestartPolicy::kAlways;
-  if (policy == "OnFailure") return RestartPolicy::kOnFailure;
-  if (policy == "Never") return RestartPolicy::kNever;
-  return BadValue(node, Quoted(policy), " is none of Always, OnFailure and Never");
-}
-
 Result<std::string> ReadDnsPolicy(const Node& node) {
   ASSIGN_OR_RETURN(std::string policy, ReadString(node));
   for (const char* known : {"Default", "ClusterFirst", "ClusterFirstWithHostNet", "None"}) {
@@ -136,6 +129,7 @@ Result<> ReadAliases(const Node& node, PodDraft& out) {
 
 constexpr Field<PodDraft> kPodFields[] = {
     {"containers", Keep<&PodDraft::containers>},
+    {"initContainers", Keep<&PodDraft::init_containers>},
     {"volumes", Put<&PodDraft::volumes, ReadVolumes>},
     {"restartPolicy",
      [](const Node& node, PodDraft& out) -> Result<> {
@@ -162,7 +156,6 @@ constexpr Field<PodDraft> kPodFields[] = {
     {"ephemeralContainers", nullptr},
     {"hostnameOverride", nullptr},
     {"imagePullSecrets", nullptr},
-    {"initContainers", nullptr},
     {"nodeName", nullptr},
     {"nodeSelector", nullptr},
     {"os", nullptr},
@@ -246,14 +239,15 @@ Result<> ReadSpec(const Node& node, PodManifest& out) {
   RETURN_IF_ERROR(FillNamespaces(node, draft, out.sandbox.namespaces));
   RETURN_IF_ERROR(FillDns(node, draft, out.sandbox));
   RETURN_IF_ERROR(FillSysctls(draft.security.sysctls, out.sandbox));
-  const PodContext context{&draft.security, &draft.volumes, out.sandbox.namespaces};
-  ASSIGN_OR_RETURN(out.containers, ReadContainers(*draft.containers, context));
+  const PodContext context{&draft.security, &draft.volumes, out.sandbox.namespaces, out.termination_grace};
+  RETURN_IF_ERROR(ReadContainers(draft.init_containers, *draft.containers, context, out));
   // Without a network namespace of its own a pod has the host's name.
   const std::string hostname = draft.hostname.empty() ? HostnameOf(out.sandbox.name) : draft.hostname;
   if (!draft.host_network) out.sandbox.hostname = hostname;
   out.sandbox.host_aliases = std::move(draft.host_aliases);
-  out.sandbox.privileged = std::any_of(out.containers.begin(), out.containers.end(),
-                                       [](const PodContainer& c) { return c.spec.security.privileged; });
+  const auto privileged = [](const PodContainer& c) { return c.spec.security.privileged; };
+  out.sandbox.privileged =
+      std::ranges::any_of(out.containers, privileged) || std::ranges::any_of(out.init_containers, privileged);
   out.volumes = std::move(draft.volumes);
   out.share_process_namespace = draft.share_pid;
   return {};

@@ -6,22 +6,25 @@
 // exceptions are `status` and the informational ports. A null is an absent field, as in Kubernetes.
 //
 // Errors are kInvalidArgument, or kUnimplemented for what is not supported yet, and begin with the place:
-// "pod.yaml:12: spec.containers[0].livenessProbe: not supported yet".
+// "pod.yaml:12: spec.containers[0].envFrom: not supported yet".
 //
 // Kubernetes' semantics, but for these:
 // - Without a seccompProfile a container gets RuntimeDefault, where kubelet by default leaves it unconfined: the
 //   safer one; `type: Unconfined` asks for the other. Privileged containers are unconfined as everywhere.
 // - Without an imagePullPolicy an image with the tag latest, or with none, is looked for in its registry as Kubernetes
 //   does it, but when that does not answer, the one that is here serves. Names of the registry "localhost" are local.
+// - A probe or hook that names a port which its container has not is an error; kubelet would try for ever.
 // - Aliases and anchors are refused, and documents over 4 MiB, deeper than 32, or of over 100,000 values.
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "runtime/base/result.h"
+#include "sandbox/probe/probe_spec.h"
 #include "sandbox/types.h"
 
 namespace fermata::sandbox::pods {
@@ -41,6 +44,7 @@ struct VolumeMount {
   bool readonly = false;
 };
 
+enum class RestartPolicy : uint8_t { kAlways, kOnFailure, kNever };
 enum class PullPolicy : uint8_t { kDefault, kAlways, kIfNotPresent, kNever };
 
 struct PodContainer {
@@ -49,12 +53,13 @@ struct PodContainer {
   sandbox::ContainerSpec spec;
   std::vector<VolumeMount> volume_mounts;  // no two at one path; each volume exists
   PullPolicy pull_policy = PullPolicy::kDefault;
+  std::optional<RestartPolicy> restart_policy;  // unset: the pod's; kAlways makes an init container a sidecar
+  probe::ContainerProbes probes;                // none for an init container that is no sidecar
 };
 
-enum class RestartPolicy : uint8_t { kAlways, kOnFailure, kNever };
-
 struct PodManifest {
-  sandbox::SandboxSpec sandbox;  // owner kPods; uid, log directory and cgroup parent are the engine's
+  sandbox::SandboxSpec sandbox;               // owner kPods; uid, log directory and cgroup parent are the engine's
+  std::vector<PodContainer> init_containers;  // in the order in which they run
   std::vector<PodContainer> containers;
   std::vector<PodVolume> volumes;
   RestartPolicy restart_policy = RestartPolicy::kAlways;

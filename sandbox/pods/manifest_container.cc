@@ -22,6 +22,10 @@ struct ContainerDraft {
   const Node* command = nullptr;
   const Node* args = nullptr;
   const Node* security = nullptr;
+  const Node* startup = nullptr;
+  const Node* liveness = nullptr;
+  const Node* readiness = nullptr;
+  const Node* lifecycle = nullptr;
   std::vector<PortDraft> ports;
   bool asks_cpu = false;
 };
@@ -45,20 +49,6 @@ Result<EnvDraft> ReadEnv(const Node& node) {
   RETURN_IF_ERROR(ReadObject(node, kEnvFields, draft));
   RETURN_IF_ERROR(Require(node, "name", !draft.name.empty()));
   return draft;
-}
-
-Result<int64_t> ReadPortNumber(const Node& node) {
-  ASSIGN_OR_RETURN(const int64_t port, ReadYamlInt(node));
-  if (port < 1 || port > 65535) return BadValue(node, std::to_string(port), " is not in 1..65535");
-  return port;
-}
-
-// RFC 6335: at most 15 of a-z, 0-9 and '-', one of them a letter, no '-' at an end or beside another.
-Result<std::string> ReadPortName(const Node& node) {
-  ASSIGN_OR_RETURN(std::string name, ReadDnsLabel(node));
-  const bool letter = std::any_of(name.begin(), name.end(), [](char c) { return c >= 'a' && c <= 'z'; });
-  if (name.size() <= 15 && letter && name.find("--") == std::string::npos) return name;
-  return BadValue(node, Quoted(name), " is no name of a port");
 }
 
 Result<> CheckProtocol(const Node& node) {
@@ -163,14 +153,18 @@ constexpr Field<ContainerDraft> kContainerFields[] = {
     {"stdin", Only<OnlyFalse>},
     {"stdinOnce", Only<OnlyFalse>},
     {"tty", Only<OnlyFalse>},
+    {"lifecycle", Keep<&ContainerDraft::lifecycle>},
+    {"livenessProbe", Keep<&ContainerDraft::liveness>},
+    {"readinessProbe", Keep<&ContainerDraft::readiness>},
+    {"startupProbe", Keep<&ContainerDraft::startup>},
+    {"restartPolicy",
+     [](const Node& node, ContainerDraft& out) -> Result<> {
+       ASSIGN_OR_RETURN(out.out.restart_policy, ReadRestartPolicy(node));
+       return {};
+     }},
     {"envFrom", nullptr},
-    {"lifecycle", nullptr},
-    {"livenessProbe", nullptr},
-    {"readinessProbe", nullptr},
     {"resizePolicy", nullptr},
-    {"restartPolicy", nullptr},
     {"restartPolicyRules", nullptr},
-    {"startupProbe", nullptr},
     {"terminationMessagePath", nullptr},
     {"terminationMessagePolicy", nullptr},
     {"volumeDevices", nullptr},
@@ -246,11 +240,41 @@ Result<> CheckMounts(const Node& node, const ContainerDraft& draft, const PodCon
   return {};
 }
 
+// `variables`: as they are written, not expanded; kubelet's probes see those only.
+Result<> ReadProbes(const ContainerDraft& draft, const PodContext& pod,
+                    const std::map<std::string, std::string>& variables, probe::ContainerProbes& out) {
+  ProbeContext context{&variables, {}, pod.termination_grace};
+  for (const PortDraft& port : draft.ports) context.ports[port.name] = static_cast<int>(port.port);
+  context.ports.erase("");
+  if (draft.startup != nullptr) {
+    ASSIGN_OR_RETURN(out.startup, ReadProbe(*draft.startup, probe::ProbeType::kStartup, context));
+  }
+  if (draft.liveness != nullptr) {
+    ASSIGN_OR_RETURN(out.liveness, ReadProbe(*draft.liveness, probe::ProbeType::kLiveness, context));
+  }
+  if (draft.readiness != nullptr) {
+    ASSIGN_OR_RETURN(out.readiness, ReadProbe(*draft.readiness, probe::ProbeType::kReadiness, context));
+  }
+  if (draft.lifecycle != nullptr) RETURN_IF_ERROR(ReadLifecycle(*draft.lifecycle, context, out));
+  return {};
+}
+
+Result<> CheckInit(const ContainerDraft& draft) {
+  if (draft.out.restart_policy == RestartPolicy::kAlways) return {};
+  for (const Node* given : {draft.startup, draft.liveness, draft.readiness, draft.lifecycle}) {
+    if (given != nullptr) return BadValue(*given, "of init containers only those with restartPolicy Always have it");
+  }
+  return {};
+}
+
 Result<ContainerDraft> ReadContainer(const Node& node, const PodContext& pod) {
   ContainerDraft draft;
   RETURN_IF_ERROR(ReadObject(node, kContainerFields, draft));
   RETURN_IF_ERROR(Require(node, "name", !draft.out.spec.name.empty()));
   RETURN_IF_ERROR(Require(node, "image", !draft.out.spec.image.empty()));
+  std::map<std::string, std::string> written;
+  for (const EnvDraft& variable : draft.env) written[variable.name] = variable.value;
+  RETURN_IF_ERROR(ReadProbes(draft, pod, written, draft.out.probes));
   RETURN_IF_ERROR(ExpandProcess(draft));
   RETURN_IF_ERROR(CheckMounts(node, draft, pod));
   draft.out.spec.user_specified_image = draft.out.spec.image;
@@ -270,26 +294,44 @@ void FillShares(bool asks_cpu, std::vector<PodContainer>& containers) {
 
 }  // namespace
 
-Result<std::vector<PodContainer>> ReadContainers(const Node& node, const PodContext& pod) {
-  RETURN_IF_ERROR(ExpectList(node));
-  std::vector<PodContainer> containers;
+namespace {
+
+struct Taken {
   std::set<std::string> names, ports;
   bool asks_cpu = false;
+};
+
+Result<std::vector<PodContainer>> ReadGroup(const Node& node, const PodContext& pod, bool init, Taken& taken) {
+  RETURN_IF_ERROR(ExpectList(node));
+  std::vector<PodContainer> containers;
   for (const auto& child : node.children) {
     ASSIGN_OR_RETURN(ContainerDraft draft, ReadContainer(*child, pod));
-    if (!names.insert(draft.out.spec.name).second) {
+    if (init) RETURN_IF_ERROR(CheckInit(draft));
+    if (!taken.names.insert(draft.out.spec.name).second) {
       return BadValue(*child, "the name ", Quoted(draft.out.spec.name), " is taken");
     }
     for (const PortDraft& port : draft.ports) {
-      if (port.name.empty() || ports.insert(port.name).second) continue;
+      if (port.name.empty() || taken.ports.insert(port.name).second) continue;
       return BadValue(*child, "the name ", Quoted(port.name), " of a port is taken");
     }
-    asks_cpu = asks_cpu || draft.asks_cpu;
+    taken.asks_cpu = taken.asks_cpu || draft.asks_cpu;
     containers.push_back(std::move(draft.out));
   }
-  if (containers.empty()) return BadValue(node, "a pod needs at least one container");
-  FillShares(asks_cpu, containers);
   return containers;
+}
+
+}  // namespace
+
+Result<> ReadContainers(const Node* init, const Node& containers, const PodContext& pod, PodManifest& out) {
+  Taken taken;
+  if (init != nullptr) {
+    ASSIGN_OR_RETURN(out.init_containers, ReadGroup(*init, pod, true, taken));
+  }
+  ASSIGN_OR_RETURN(out.containers, ReadGroup(containers, pod, false, taken));
+  if (out.containers.empty()) return BadValue(containers, "a pod needs at least one container");
+  FillShares(taken.asks_cpu, out.containers);
+  FillShares(taken.asks_cpu, out.init_containers);
+  return {};
 }
 
 }  // namespace fermata::sandbox::pods

@@ -135,6 +135,14 @@ Result<std::map<std::string, std::string>> ReadAnnotations(const Node& node) {
   return annotations;
 }
 
+Result<RestartPolicy> ReadRestartPolicy(const Node& node) {
+  ASSIGN_OR_RETURN(const std::string policy, ReadString(node));
+  if (policy == "Always") return RestartPolicy::kAlways;
+  if (policy == "OnFailure") return RestartPolicy::kOnFailure;
+  if (policy == "Never") return RestartPolicy::kNever;
+  return BadValue(node, Quoted(policy), " is none of Always, OnFailure and Never");
+}
+
 Result<> OnlyFalse(const Node& node) {
   ASSIGN_OR_RETURN(const bool value, ReadYamlBool(node));
   if (value) return NotSupportedYet(node);

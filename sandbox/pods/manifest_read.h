@@ -118,7 +118,21 @@ struct PodContext {
   const SecurityDraft* security;
   const std::vector<PodVolume>* volumes;
   NamespaceOptions namespaces;
+  std::chrono::seconds termination_grace{30};
 };
-Result<std::vector<PodContainer>> ReadContainers(const Node& node, const PodContext& pod);
+// The init containers, where there are any, and the containers.
+Result<> ReadContainers(const Node* init, const Node& containers, const PodContext& pod, PodManifest& out);
+Result<RestartPolicy> ReadRestartPolicy(const Node& node);
+
+// What probes and hooks take from their container.
+struct ProbeContext {
+  const std::map<std::string, std::string>* variables;  // nullptr: commands are not expanded
+  std::map<std::string, int> ports;                     // by name
+  std::chrono::seconds termination_grace;
+};
+Result<probe::ProbeSpec> ReadProbe(const Node& node, probe::ProbeType type, const ProbeContext& context);
+Result<> ReadLifecycle(const Node& node, const ProbeContext& context, probe::ContainerProbes& out);
+Result<int64_t> ReadPortNumber(const Node& node);
+Result<std::string> ReadPortName(const Node& node);
 
 }  // namespace fermata::sandbox::pods

@@ -1,36 +1,45 @@
 #include "sandbox/pods/pod_engine.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
-#include "runtime/base/random_id.h"
-#include "sandbox/pods/host_path.h"
-#include "sandbox/pods/pod_images.h"
+#include "sandbox/pods/pod_lookup.h"
 
 namespace fermata::sandbox::pods {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// kubelet's numbers: the first restart at once, then 10 s doubled up to 5 min; a run of 10 min forgets it all.
-constexpr std::chrono::seconds kFirstDelay{10};
-constexpr std::chrono::seconds kLongestDelay{300};
-constexpr int64_t kForgetAfterNs = 600'000'000'000;
+constexpr auto kRetry = std::chrono::seconds(10);  // after what could not be made
+constexpr int64_t kSecondNs = 1'000'000'000;
 
-std::string LogPath(const std::string& container, uint32_t attempt) {
-  return container + "/" + std::to_string(attempt) + ".log";
+// What an earlier daemon has seen of the instance.
+std::optional<probe::Verdict> Remembered(probe::ProbeType type, const PodMarks& marks) {
+  const bool good = type == probe::ProbeType::kStartup ? marks.started : marks.ready;
+  if (type == probe::ProbeType::kLiveness) {
+    return marks.killed_at_ns != 0 ? std::optional(probe::Verdict::kFailure) : std::nullopt;
+  }
+  return good ? std::optional(probe::Verdict::kSuccess) : std::nullopt;
 }
 
-// In the form of a UUID, as kubelet's: it stands in paths and annotations that people read.
-Result<std::string> NewUid() {
-  ASSIGN_OR_RETURN(std::string hex, RandomId());
-  return hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-4" + hex.substr(13, 3) + "-a" + hex.substr(17, 3) + "-" +
-         hex.substr(20, 12);
+}  // namespace
+
+const PodContainer* FindContainer(const PodManifest& manifest, const std::string& name) {
+  for (const auto* list : {&manifest.init_containers, &manifest.containers}) {
+    for (const PodContainer& container : *list) {
+      if (container.spec.name == name) return &container;
+    }
+  }
+  return nullptr;
+}
+
+ContainerKind KindOf(const PodManifest& manifest, const PodContainer& container) {
+  const auto& init = manifest.init_containers;
+  const bool is_init = std::ranges::any_of(init, [&](const PodContainer& c) { return &c == &container; });
+  return is_init ? InitKind(container) : ContainerKind::kMain;
 }
 
 ContainerPtr Newest(const Store& store, const SandboxId& id, const std::string& name) {
@@ -43,32 +52,20 @@ ContainerPtr Newest(const Store& store, const SandboxId& id, const std::string& 
   return newest;
 }
 
-}  // namespace
-
-bool ShouldRestart(RestartPolicy policy, int exit_code) {
-  return policy == RestartPolicy::kAlways || (policy == RestartPolicy::kOnFailure && exit_code != 0);
-}
-
-std::string PhaseOf(RestartPolicy policy, bool sandbox_ready, const std::vector<ContainerView>& containers) {
-  bool running = false;
-  bool restartable = false;
-  bool failed = false;
-  for (const ContainerView& view : containers) {
-    if (view.newest == nullptr || view.newest->state == ContainerState::kCreated) {
-      if (sandbox_ready) return "Pending";
-      failed = true;
-      continue;
-    }
-    if (view.newest->state != ContainerState::kExited) {
-      running = true;
-      continue;
-    }
-    restartable = restartable || (sandbox_ready && ShouldRestart(policy, view.newest->exit_code));
-    failed = failed || view.newest->exit_code != 0;
-  }
-  if (running || restartable) return "Running";
-  return failed ? "Failed" : "Succeeded";
-}
+PodEngine::PodEngine(Engine& engine, SandboxManager& sandboxes, ContainerManager& containers, probe::GrpcCheck grpc)
+    : engine_(engine),
+      sandboxes_(sandboxes),
+      containers_(containers),
+      runner_(engine, containers, std::move(grpc)),
+      prober_({.run = [this](const probe::ProbeTarget& target, const probe::ProbeSpec& spec,
+                             probe::ProbeDone done) { runner_.Run(target, spec, std::move(done)); },
+               .look = [this](const probe::ProbeKey& key) { return Look(key); },
+               .told =
+                   [this](const probe::ProbeKey& key, const probe::ProbeResult& result, bool changed) {
+                     if (!changed) return;
+                     if (!result.output.empty()) log::info("probe of {}: {}", key.container, result.output);
+                     OnChange(key.pod);
+                   }}) {}
 
 std::string PodEngine::PodDirectory(const std::string& uid) const { return engine_.config.data_dir + "/pods/" + uid; }
 
@@ -85,6 +82,7 @@ void PodEngine::Start() {
     worker->manifest = std::move((*manifests)[sandbox->spec.manifest_index]);
     worker->stopping = sandbox->state != SandboxState::kReady;
     workers_[sandbox->id] = worker;
+    if (!worker->stopping) AddProbes(*worker);
     Wake(sandbox->id, Clock::now());
   }
   SweepDirectories();
@@ -106,6 +104,7 @@ void PodEngine::SweepDirectories() {
 }
 
 void PodEngine::End() {
+  prober_.End();
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
@@ -168,191 +167,15 @@ void PodEngine::Sync(const WorkerPtr& worker) {
   {
     const std::lock_guard lock(worker->mutex);
     if (!worker->stopping && !engine_.ending) {
-      if (auto done = SyncContainers(*worker); !done) {
+      if (auto done = SyncContainers(worker); !done) {
         log::warn("pod {}: {}", worker->manifest.sandbox.name, done.error().message());
-        Wake(worker->id, Clock::now() + kFirstDelay);
+        Wake(worker->id, Clock::now() + kRetry);
       }
     }
   }
   const std::lock_guard lock(mutex_);
   syncing_.erase(worker->id);
   woken_.notify_all();
-}
-
-bool PodEngine::RestartIsDue(Worker& worker, const PodContainer& container, const ContainerRecord& exited) {
-  if (!ShouldRestart(worker.manifest.restart_policy, exited.exit_code)) return false;
-  Backoff& backoff = worker.backoff[container.spec.name];
-  if (backoff.attempt != exited.spec.attempt + 1) {  // an exit not counted yet
-    if (exited.finished_at_ns - exited.started_at_ns > kForgetAfterNs) backoff.delay = {};
-    backoff.due_ns =
-        backoff.delay.count() == 0 ? 0 : exited.finished_at_ns + std::chrono::nanoseconds(backoff.delay).count();
-    backoff.delay = backoff.delay.count() == 0 ? kFirstDelay : std::min(2 * backoff.delay, kLongestDelay);
-    backoff.attempt = exited.spec.attempt + 1;
-  }
-  const int64_t left = backoff.due_ns - NowNs();
-  if (left <= 0) return true;
-  Wake(worker.id, Clock::now() + std::chrono::nanoseconds(left));
-  return false;
-}
-
-Result<> PodEngine::SyncContainers(Worker& worker) {
-  const SandboxPtr sandbox = engine_.store->Find(worker.id);
-  if (sandbox == nullptr || sandbox->state != SandboxState::kReady) return {};
-  for (const PodContainer& container : worker.manifest.containers) {
-    const ContainerPtr newest = Newest(*engine_.store, worker.id, container.spec.name);
-    if (newest == nullptr) {
-      RETURN_IF_ERROR(StartAttempt(worker, container, 0));
-    } else if (newest->state == ContainerState::kCreated) {
-      (void)containers_.Start(newest->id);  // a failure is an exit of its own, and is treated as one
-    } else if (newest->state == ContainerState::kExited && RestartIsDue(worker, container, *newest)) {
-      RETURN_IF_ERROR(StartAttempt(worker, container, newest->spec.attempt + 1));
-      RemoveOldAttempts(worker, container.spec.name, newest->spec.attempt);
-    }
-  }
-  const PodView view = ViewOf(sandbox);
-  if (view.phase != "Succeeded" && view.phase != "Failed") return {};
-  return sandboxes_.Stop(worker.id);  // as kubelet: a pod that is over holds no sandbox
-}
-
-Result<> PodEngine::StartAttempt(Worker& worker, const PodContainer& container, uint32_t attempt) {
-  const SandboxPtr sandbox = engine_.store->Find(worker.id);
-  ContainerSpec spec = container.spec;
-  spec.attempt = attempt;
-  spec.log_path = LogPath(spec.name, attempt);
-  spec.labels["io.kubernetes.container.name"] = spec.name;
-  spec.labels["io.kubernetes.pod.name"] = sandbox->spec.name;
-  spec.labels["io.kubernetes.pod.namespace"] = sandbox->spec.name_space;
-  spec.labels["io.kubernetes.pod.uid"] = sandbox->spec.uid;
-  for (const VolumeMount& mount : container.volume_mounts) {
-    const auto& volumes = worker.manifest.volumes;
-    const auto volume =
-        std::find_if(volumes.begin(), volumes.end(), [&](const PodVolume& v) { return v.name == mount.volume; });
-    ContainerMount added;
-    added.container_path = mount.mount_path;
-    added.readonly = mount.readonly;
-    added.host_path = volume->kind == PodVolume::Kind::kHostPath
-                          ? volume->host_path
-                          : PodDirectory(sandbox->spec.uid) + "/volumes/" + volume->name;
-    spec.mounts.push_back(std::move(added));
-  }
-  ASSIGN_OR_RETURN(const ContainerId id, containers_.Create(worker.id, spec), "create container ", spec.name);
-  (void)containers_.Start(id);  // recorded as StartError; the restart policy decides what becomes of it
-  return {};
-}
-
-// One attempt before the newest stays, with its log, to look at.
-void PodEngine::RemoveOldAttempts(const Worker& worker, const std::string& name, uint32_t newest) {
-  for (const ContainerPtr& container : engine_.store->ContainersOf(worker.id)) {
-    if (container->spec.name != name || container->spec.attempt >= newest) continue;
-    if (auto removed = containers_.Remove(container->id); !removed) log::warn("{}", removed.error().message());
-    (void)::unlink(container->log_path.c_str());
-  }
-}
-
-Result<> PodEngine::PrepareVolumes(const PodManifest& manifest, const std::string& directory) {
-  for (const PodVolume& volume : manifest.volumes) {
-    if (volume.kind == PodVolume::Kind::kHostPath) {
-      RETURN_IF_ERROR(PrepareHostPath(*engine_.paths, volume.host_path, volume.host_path_type), "volume ", volume.name);
-      continue;
-    }
-    ASSIGN_OR_RETURN(const UniqueFd made, MakeDirectories(AT_FDCWD, directory + "/volumes/" + volume.name));
-    if (::fchmod(made.get(), 0777) != 0) return Error::Errno("chmod volume ", volume.name);  // as kubelet's emptyDir
-  }
-  return {};
-}
-
-Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const std::string& text, uint32_t index) {
-  auto worker = std::make_shared<Worker>();
-  worker->manifest = manifest;
-  SandboxSpec spec = manifest.sandbox;
-  ASSIGN_OR_RETURN(spec.uid, NewUid());
-  spec.manifest = text;
-  spec.manifest_index = index;
-  const std::string directory = PodDirectory(spec.uid);
-  spec.log_directory = directory + "/logs";
-  RETURN_IF_ERROR(MakeDirectories(AT_FDCWD, spec.log_directory));
-  const auto remove_directory = [&] { (void)RemoveTree(AT_FDCWD, directory); };
-  if (auto prepared = PrepareVolumes(manifest, directory); !prepared) {
-    remove_directory();
-    return std::move(prepared).error();
-  }
-  auto id = sandboxes_.Run(spec);
-  if (!id) {
-    remove_directory();
-    return std::move(id).error();
-  }
-  worker->id = *id;
-  const std::lock_guard sync(worker->mutex);  // until the first pass is done nobody else makes one
-  {
-    const std::lock_guard lock(mutex_);
-    workers_[*id] = worker;
-  }
-  if (auto done = SyncContainers(*worker); !done) {
-    worker->stopping = true;
-    {
-      const std::lock_guard lock(mutex_);
-      workers_.erase(*id);
-    }
-    (void)sandboxes_.Remove(*id);
-    remove_directory();
-    return std::move(done).error();
-  }
-  return *id;
-}
-
-Result<> PodEngine::CheckNameIsFree(const SandboxSpec& wanted) const {
-  for (const PodView& other : List(false)) {
-    if (other.sandbox->spec.name != wanted.name || other.sandbox->spec.name_space != wanted.name_space) continue;
-    return Error::Make(ErrorCode::kAlreadyExists, "pod ", wanted.name, " exists already (", other.phase,
-                       "); remove it with: fermata rm ", wanted.name);
-  }
-  return {};
-}
-
-Result<std::vector<SandboxId>> PodEngine::Apply(const std::string& manifest, const std::string& file_name,
-                                                const std::shared_ptr<const overlay::Cancellation>& cancellation) {
-  ASSIGN_OR_RETURN(const std::vector<PodManifest> pods, ParseManifest(manifest, file_name));
-  if (pods.empty()) return Error::Make(ErrorCode::kInvalidArgument, file_name, ": holds no pod");
-  for (const PodManifest& pod : pods) RETURN_IF_ERROR(CheckNameIsFree(pod.sandbox));
-  for (const PodManifest& pod : pods) {
-    for (const PodContainer& container : pod.containers) {
-      RETURN_IF_ERROR(EnsureImage(engine_, container, cancellation), "container ", container.spec.name);
-    }
-  }
-  std::vector<SandboxId> ids;
-  for (uint32_t index = 0; index < pods.size(); ++index) {
-    auto id = ApplyOne(pods[index], manifest, index);
-    if (id) {
-      ids.push_back(*id);
-      continue;
-    }
-    for (const SandboxId& made : ids) (void)Remove(made, true);
-    return std::move(id).error().Wrap("pod ", pods[index].sandbox.name);
-  }
-  return ids;
-}
-
-Result<> PodEngine::Stop(const SandboxId& id, std::optional<std::chrono::seconds> grace) {
-  const WorkerPtr worker = FindWorker(id);
-  if (worker == nullptr) return sandboxes_.Stop(id);
-  std::vector<ContainerPtr> running;
-  {
-    const std::lock_guard lock(worker->mutex);
-    worker->stopping = true;  // no restart from here on
-    for (const ContainerPtr& container : engine_.store->ContainersOf(id)) {
-      if (container->state == ContainerState::kRunning) running.push_back(container);
-    }
-  }
-  const auto time = grace.value_or(worker->manifest.termination_grace);
-  std::vector<std::thread> stops;
-  stops.reserve(running.size());
-  for (const ContainerPtr& container : running) {  // side by side: each has the whole time
-    stops.emplace_back([&, container] {
-      if (auto stopped = containers_.Stop(container->id, time); !stopped) log::warn("{}", stopped.error().message());
-    });
-  }
-  for (std::thread& stop : stops) stop.join();
-  return sandboxes_.Stop(id);
 }
 
 Result<> PodEngine::Remove(const SandboxId& id, bool force) {
@@ -366,6 +189,7 @@ Result<> PodEngine::Remove(const SandboxId& id, bool force) {
     RETURN_IF_ERROR(Stop(id, std::nullopt));
   }
   RETURN_IF_ERROR(sandboxes_.Remove(id));
+  prober_.RemovePod(id);
   {
     const std::lock_guard lock(mutex_);
     workers_.erase(id);
@@ -375,30 +199,89 @@ Result<> PodEngine::Remove(const SandboxId& id, bool force) {
   return RemoveTree(AT_FDCWD, PodDirectory(sandbox->spec.uid));
 }
 
+void PodEngine::AddProbes(const Worker& worker) {
+  const auto add = [&](const PodContainer& container) {
+    for (const auto type : {probe::ProbeType::kStartup, probe::ProbeType::kLiveness, probe::ProbeType::kReadiness}) {
+      if (const auto& spec = container.probes.Of(type)) prober_.Add({worker.id, container.spec.name, type}, *spec);
+    }
+  };
+  for (const PodContainer& container : worker.manifest.init_containers) add(container);
+  for (const PodContainer& container : worker.manifest.containers) add(container);
+}
+
+probe::ContainerFacts PodEngine::Look(const probe::ProbeKey& key) const {
+  probe::ContainerFacts facts;
+  const SandboxPtr sandbox = engine_.store->Find(key.pod);
+  const WorkerPtr worker = FindWorker(key.pod);
+  if (sandbox == nullptr || worker == nullptr || sandbox->state != SandboxState::kReady) {
+    facts.pod_over = true;
+    return facts;
+  }
+  facts.pod_deleted = worker->stopping;
+  const ContainerPtr newest = Newest(*engine_.store, key.pod, key.container);
+  const PodContainer* const container = FindContainer(worker->manifest, key.container);
+  // As kubelet's, the probes see a container only when its hook has run.
+  const bool hooked = newest != nullptr && (!container->probes.post_start || newest->marks.post_started);
+  if (newest == nullptr || newest->state == ContainerState::kCreated || !hooked) return facts;
+  facts.container_id = newest->id.str();
+  facts.running = newest->state == ContainerState::kRunning;
+  const ContainerKind kind = KindOf(worker->manifest, *container);
+  facts.will_restart = PolicyOf(*container, kind, worker->manifest.restart_policy) != RestartPolicy::kNever;
+  facts.running_for = std::chrono::nanoseconds(NowNs() - newest->started_at_ns / kSecondNs * kSecondNs);
+  facts.remembered = Remembered(key.type, newest->marks);
+  return facts;
+}
+
+void PodEngine::FillView(const SandboxPtr& sandbox, const Worker* worker, const PodContainer& container,
+                         ContainerView& view) const {
+  view.name = container.spec.name;
+  if (worker != nullptr) {
+    view.kind = KindOf(worker->manifest, container);
+    view.policy = PolicyOf(container, view.kind, worker->manifest.restart_policy);
+  }
+  view.newest = Newest(*engine_.store, sandbox->id, view.name);
+  if (view.newest == nullptr) return;
+  const ContainerRecord& record = *view.newest;
+  view.restarts = record.spec.attempt;
+  const bool exited = record.state == ContainerState::kExited;
+  view.waits_for_restart = sandbox->state == SandboxState::kReady && exited && ShouldRestart(view.policy, record);
+  if (view.kind == ContainerKind::kInit) {
+    view.ready = exited && record.exit_code == 0;
+    return;
+  }
+  const auto believed = [&](probe::ProbeType type, bool marked) {
+    if (!container.probes.Of(type)) return true;
+    const auto result = prober_.ResultOf({sandbox->id, view.name, type}, record.id);
+    return result ? *result == probe::Verdict::kSuccess : marked;
+  };
+  if (record.state != ContainerState::kRunning) return;
+  if (container.probes.post_start && !record.marks.post_started) return;
+  view.started = believed(probe::ProbeType::kStartup, record.marks.started);
+  view.ready = view.started && believed(probe::ProbeType::kReadiness, record.marks.ready);
+}
+
 PodView PodEngine::ViewOf(const SandboxPtr& sandbox) const {
   PodView view;
   view.sandbox = sandbox;
-  RestartPolicy policy = RestartPolicy::kNever;
-  std::vector<std::string> names;
   if (const WorkerPtr worker = FindWorker(sandbox->id)) {
-    policy = worker->manifest.restart_policy;
-    for (const PodContainer& container : worker->manifest.containers) names.push_back(container.spec.name);
+    for (const PodContainer& container : worker->manifest.init_containers) {
+      FillView(sandbox, worker.get(), container, view.init_containers.emplace_back());
+    }
+    for (const PodContainer& container : worker->manifest.containers) {
+      FillView(sandbox, worker.get(), container, view.containers.emplace_back());
+    }
   } else {
-    std::set<std::string> found;
-    for (const ContainerPtr& container : engine_.store->ContainersOf(sandbox->id)) found.insert(container->spec.name);
-    names.assign(found.begin(), found.end());
+    std::set<std::string> names;
+    for (const ContainerPtr& container : engine_.store->ContainersOf(sandbox->id)) names.insert(container->spec.name);
+    for (const std::string& name : names) {
+      PodContainer plain;
+      plain.spec.name = name;
+      FillView(sandbox, nullptr, plain, view.containers.emplace_back());
+    }
   }
   const bool ready = sandbox->state == SandboxState::kReady;
-  for (const std::string& name : names) {
-    ContainerView& container = view.containers.emplace_back();
-    container.name = name;
-    container.newest = Newest(*engine_.store, sandbox->id, name);
-    if (container.newest == nullptr) continue;
-    container.restarts = container.newest->spec.attempt;
-    container.waits_for_restart = ready && container.newest->state == ContainerState::kExited &&
-                                  ShouldRestart(policy, container.newest->exit_code);
-  }
-  view.phase = PhaseOf(policy, ready, view.containers);
+  view.phase = PhaseOf(view, ready);
+  view.conditions = ConditionsOf(view, ready);
   return view;
 }
 

@@ -1,12 +1,14 @@
 // PodEngine: runs pods from manifests without Kubernetes, through the same calls as the CRI, never past them.
 //
 // One worker a pod: compares what the manifest wants with what the store says and does the next thing, whenever
-// something changed or a wait ran out. What it needs after a restart of the daemon lies in the sandbox's record.
-// Thread-safe; Apply, Stop and Remove block.
+// something changed or a wait ran out. What it needs after a restart of the daemon lies in the records of the sandbox
+// and its containers. Thread-safe; Apply, Stop and Remove block, a pass over a pod never waits for a hook or a kill.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -21,27 +23,16 @@
 #include "sandbox/engine.h"
 #include "sandbox/pods/change_notifier.h"
 #include "sandbox/pods/manifest.h"
+#include "sandbox/pods/pod_status.h"
+#include "sandbox/probe/probe_runner.h"
+#include "sandbox/probe/prober.h"
 #include "sandbox/sandbox_manager.h"
 
 namespace fermata::sandbox::pods {
 
-struct ContainerView {
-  std::string name;
-  ContainerPtr newest;  // nullptr: not made yet
-  bool waits_for_restart = false;
-  uint32_t restarts = 0;
-};
-
-struct PodView {
-  SandboxPtr sandbox;
-  std::string phase;  // Pending, Running, Succeeded, Failed
-  std::vector<ContainerView> containers;
-};
-
 class PodEngine {
  public:
-  PodEngine(Engine& engine, SandboxManager& sandboxes, ContainerManager& containers)
-      : engine_(engine), sandboxes_(sandboxes), containers_(containers) {}
+  PodEngine(Engine& engine, SandboxManager& sandboxes, ContainerManager& containers, probe::GrpcCheck grpc);
   ~PodEngine() { End(); }
   PodEngine(const PodEngine&) = delete;
   PodEngine& operator=(const PodEngine&) = delete;
@@ -53,7 +44,7 @@ class PodEngine {
   // On failure the pods of this call are removed again.
   Result<std::vector<SandboxId>> Apply(const std::string& manifest, const std::string& file_name,
                                        const std::shared_ptr<const overlay::Cancellation>& cancellation);
-  // Graceful; unset: the manifest's own time. The pod stays listed.
+  // Graceful; unset: the manifest's own time, 0: kills at once, without hooks. The pod stays listed.
   Result<> Stop(const SandboxId& id, std::optional<std::chrono::seconds> grace);
   // kFailedPrecondition for a running one without `force`.
   Result<> Remove(const SandboxId& id, bool force);
@@ -67,17 +58,14 @@ class PodEngine {
   ChangeNotifier& changes() { return changes_; }
 
  private:
-  struct Backoff {
-    std::chrono::seconds delay{0};
-    uint32_t attempt = 0;  // the exit of this one is counted already
-    int64_t due_ns = 0;    // when its successor may start
-  };
   struct Worker {
     SandboxId id;
-    PodManifest manifest;
-    std::mutex mutex;                        // one Sync or Stop at a time; guards what follows
-    std::map<std::string, Backoff> backoff;  // by container
-    bool stopping = false;
+    PodManifest manifest;  // does not change once the worker is known
+    std::atomic<bool> stopping = false;
+    std::mutex mutex;              // one Sync, or beginning of a Stop, at a time; guards what follows
+    std::set<ContainerId> hooked;  // those whose postStart is under way
+    std::set<ContainerId> killed;  // those that are being killed for a probe or a hook
+    bool finishing = false;        // its sidecars are being stopped
   };
   using WorkerPtr = std::shared_ptr<Worker>;
 
@@ -89,18 +77,48 @@ class PodEngine {
   void Wake(const SandboxId& id, std::chrono::steady_clock::time_point when);
   WorkerPtr FindWorker(const SandboxId& id) const;
   void Sync(const WorkerPtr& worker);
-  // Makes and starts what is due; the error of what could not be made.
-  Result<> SyncContainers(Worker& worker);
-  Result<> StartAttempt(Worker& worker, const PodContainer& container, uint32_t attempt);
-  // True when the exited container is to be started again now; else arranges for later, if ever.
-  bool RestartIsDue(Worker& worker, const PodContainer& container, const ContainerRecord& exited);
-  void RemoveOldAttempts(const Worker& worker, const std::string& name, uint32_t newest);
+  void AddProbes(const Worker& worker);
+  probe::ContainerFacts Look(const probe::ProbeKey& key) const;
   [[nodiscard]] PodView ViewOf(const SandboxPtr& sandbox) const;
+  void FillView(const SandboxPtr& sandbox, const Worker* worker, const PodContainer& container,
+                ContainerView& view) const;
+
+  // pod_sync.cc: makes and starts what is due; the error of what could not be made.
+  Result<> SyncContainers(const WorkerPtr& worker);
+  // True when the containers may start.
+  Result<bool> SyncInit(const WorkerPtr& worker);
+  // False: who comes after it has to wait for it.
+  Result<bool> SyncOne(const WorkerPtr& worker, const PodContainer& container, ContainerKind kind);
+  Result<bool> StartAttempt(const WorkerPtr& worker, const PodContainer& container, const ContainerRecord* before);
+  Result<ContainerSpec> SpecOf(const Worker& worker, const PodContainer& container) const;
+  // When the exited container is to be started again it is now; else arranges for later, if ever.
+  bool RestartIsDue(const Worker& worker, RestartPolicy policy, const ContainerRecord& exited);
+  void RemoveOldAttempts(const Worker& worker, const std::string& name, uint32_t newest);
+  bool HookIsDone(const WorkerPtr& worker, const PodContainer& container, const ContainerPtr& running);
+  void EndPostStart(const WorkerPtr& worker, const PodContainer& container, const ContainerPtr& running,
+                    const Result<>& done);
+  void KillUnhealthy(const WorkerPtr& worker);
+  void RecordMarks(const Worker& worker, const PodView& view);
+  Result<> FinishIfOver(const WorkerPtr& worker, const PodView& view);
+
+  // pod_stop.cc: kills of containers, in their own time.
+  struct Kill {
+    const PodContainer* container;
+    ContainerPtr running;
+    std::vector<ContainerId> after;  // it waits for these
+  };
+  void KillContainer(const Kill& kill, std::chrono::seconds grace);
+  void RunPreStop(const Kill& kill, std::chrono::seconds limit);
+  // Waits until `done`, which is asked at every change of the sandbox, or the deadline, or the end of the daemon.
+  void WaitForChange(const SandboxId& id, std::chrono::steady_clock::time_point deadline,
+                     const std::function<bool()>& done);
+  std::vector<Kill> KillsOf(const Worker& worker) const;
   [[nodiscard]] std::string PodDirectory(const std::string& uid) const;
 
   Engine& engine_;
   SandboxManager& sandboxes_;
   ContainerManager& containers_;
+  probe::ProbeRunner runner_;
 
   ChangeNotifier changes_;
   mutable std::mutex mutex_;  // guards what follows
@@ -110,12 +128,7 @@ class PodEngine {
   std::set<SandboxId> syncing_;
   bool ending_ = false;
   std::thread thread_;
+  probe::Prober prober_;  // last: calls into all above
 };
-
-// True when a container that has exited is to be started again.
-bool ShouldRestart(RestartPolicy policy, int exit_code);
-
-// kubelet's phase (getPhase), for pods without init containers.
-std::string PhaseOf(RestartPolicy policy, bool sandbox_ready, const std::vector<ContainerView>& containers);
 
 }  // namespace fermata::sandbox::pods

@@ -328,29 +328,6 @@ TEST(SignalTest, NamesAndNumbersAreUnderstood) {
     EXPECT_FALSE(ParseSignal(bad)) << bad;
 }
 
-pods::ContainerView View(ContainerState state, int exit_code) {
-  ContainerRecord record = ContainerOf(Sandbox('a'), 'c');
-  record.state = state;
-  record.exit_code = exit_code;
-  return {"c", std::make_shared<const ContainerRecord>(record), false, 0};
-}
-
-TEST(PhaseTest, IsKubelets) {
-  using pods::PhaseOf;
-  using pods::RestartPolicy;
-  const auto running = View(ContainerState::kRunning, 0);
-  const auto good = View(ContainerState::kExited, 0);
-  const auto bad = View(ContainerState::kExited, 1);
-  EXPECT_EQ(PhaseOf(RestartPolicy::kNever, true, {running, bad}), "Running");
-  EXPECT_EQ(PhaseOf(RestartPolicy::kNever, true, {good, bad}), "Failed");
-  EXPECT_EQ(PhaseOf(RestartPolicy::kNever, true, {good, good}), "Succeeded");
-  EXPECT_EQ(PhaseOf(RestartPolicy::kAlways, true, {good}), "Running");
-  EXPECT_EQ(PhaseOf(RestartPolicy::kOnFailure, true, {bad}), "Running");
-  EXPECT_EQ(PhaseOf(RestartPolicy::kOnFailure, true, {good}), "Succeeded");
-  EXPECT_EQ(PhaseOf(RestartPolicy::kAlways, true, {{"new", nullptr, false, 0}}), "Pending");
-  EXPECT_EQ(PhaseOf(RestartPolicy::kAlways, false, {bad}), "Failed");
-}
-
 TEST(LogLineTest, RecordsAreReadBack) {
   pods::LogLine line;
   ASSERT_TRUE(pods::ParseLogLine("1970-01-01T00:00:02.000000003Z stderr P a b", line));

@@ -94,7 +94,11 @@ TEST(ManifestErrors, OfThePodsSpec) {
   const Row rows[] = {
       {"foo: 1", "foo: unknown field"},
       {"image: busybox", "image: unknown field"},
-      {"initContainers: []", "initContainers: not supported yet", kNotYet},
+      {"initContainers: {}", "initContainers: must be a list, not an object"},
+      {"initContainers: [{name: d, image: i, livenessProbe: {exec: {command: [a]}}}]",
+       "initContainers[0].livenessProbe: of init containers only those with restartPolicy Always have it"},
+      {"initContainers: [{name: d, image: i, restartPolicy: Never, lifecycle: {}}]",
+       "initContainers[0].lifecycle: of init containers only those with restartPolicy Always have it"},
       {"nodeSelector: {a: b}", "nodeSelector: not supported yet", kNotYet},
       {"hostUsers: false", "hostUsers: false is not supported yet", kNotYet},
       {"enableServiceLinks: true", "enableServiceLinks: not supported yet", kNotYet},
@@ -163,9 +167,39 @@ TEST(ManifestErrors, OfFieldsThatContradictEachOther) {
 
 const Row kContainerRows[] = {
     {"foo: 1", ".foo: unknown field"},
-    {"restartPolicy: Always", ".restartPolicy: not supported yet", kNotYet},
-    {"livenessProbe: {}", ".livenessProbe: not supported yet", kNotYet},
-    {"lifecycle: {}", ".lifecycle: not supported yet", kNotYet},
+    {"restartPolicy: Maybe", ".restartPolicy: \"Maybe\" is none of Always, OnFailure and Never"},
+    {"restartPolicyRules: []", ".restartPolicyRules: not supported yet", kNotYet},
+    {"livenessProbe: {}", ".livenessProbe: needs one of exec, httpGet, tcpSocket and grpc"},
+    {"livenessProbe: {tcpSocket: {port: 1}, grpc: {port: 1}}",
+     ".livenessProbe: needs one of exec, httpGet, tcpSocket and grpc"},
+    {"livenessProbe: {tcpSocket: {}}", ".livenessProbe.tcpSocket: port is missing"},
+    {"livenessProbe: {tcpSocket: {port: 0}}", ".livenessProbe.tcpSocket.port: 0 is not in 1..65535"},
+    {"livenessProbe: {tcpSocket: {port: web}}",
+     ".livenessProbe.tcpSocket.port: the container has no port named \"web\""},
+    {"livenessProbe: {tcpSocket: {port: '80'}}", ".livenessProbe.tcpSocket.port: \"80\" is no name of a port"},
+    {"livenessProbe: {grpc: {port: web}}", ".livenessProbe.grpc.port: must be a number, not a string"},
+    {"livenessProbe: {exec: {}}", ".livenessProbe.exec: command is missing"},
+    {"livenessProbe: {exec: {command: [a]}, successThreshold: 2}",
+     ".livenessProbe.successThreshold: must be 1 but for readiness"},
+    {"startupProbe: {exec: {command: [a]}, periodSeconds: -1}",
+     ".startupProbe.periodSeconds: -1 is not in 0..2147483647"},
+    {"startupProbe: {exec: {command: [a]}, terminationGracePeriodSeconds: 0}",
+     ".startupProbe.terminationGracePeriodSeconds: 0 is not in 1..2147483647"},
+    {"readinessProbe: {exec: {command: [a]}, terminationGracePeriodSeconds: 5}",
+     ".readinessProbe.terminationGracePeriodSeconds: readiness kills nothing"},
+    {"readinessProbe: {httpGet: {port: 1, scheme: http}}",
+     ".readinessProbe.httpGet.scheme: \"http\" is none of HTTP and HTTPS"},
+    {"readinessProbe: {httpGet: {port: 1, httpHeaders: [{name: 'a b', value: x}]}}",
+     ".readinessProbe.httpGet.httpHeaders[0].name: \"a b\" is no name of a header"},
+    {"readinessProbe: {httpGet: {port: 1, httpHeaders: [{name: a, value: \"x\\ny\"}]}}",
+     ".readinessProbe.httpGet.httpHeaders[0].value: a header is one line"},
+    {"readinessProbe: {httpGet: {port: 1, host: 'a/b'}}", ".readinessProbe.httpGet.host: \"a/b\" is no host"},
+    {"readinessProbe: {exec: {command: [a]}, every: 1}", ".readinessProbe.every: unknown field"},
+    {"lifecycle: {preStop: {}}", ".lifecycle.preStop: needs one of exec, httpGet, tcpSocket and sleep"},
+    {"lifecycle: {preStop: {sleep: {seconds: 31}}}",
+     ".lifecycle.preStop.sleep: 31 s is longer than the pod's terminationGracePeriodSeconds"},
+    {"lifecycle: {preStop: {sleep: {}}}", ".lifecycle.preStop.sleep: seconds is missing"},
+    {"lifecycle: {stopSignal: SIGINT}", ".lifecycle.stopSignal: not supported yet", kNotYet},
     {"envFrom: []", ".envFrom: not supported yet", kNotYet},
     {"tty: true", ".tty: not supported yet", kNotYet},
     {"stdin: true", ".stdin: not supported yet", kNotYet},
@@ -250,6 +284,13 @@ TEST(ManifestErrors, OfNamesAndImagesOfContainers) {
       "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - {name: c, image: i}\n"
       "  - {name: c, image: i}\n",
       "p.yaml:7: spec.containers[1]: the name \"c\" is taken", kBad);
+}
+
+TEST(ManifestErrors, AnInitContainerAndAContainerHaveDifferentNames) {
+  ExpectError(
+      "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  initContainers: [{name: c, image: i}]\n"
+      "  containers:\n  - {name: c, image: i}\n",
+      "p.yaml:7: spec.containers[0]: the name \"c\" is taken", kBad);
 }
 
 TEST(ManifestErrors, VariablesThatDoubleEachOtherEnd) {
