@@ -1,10 +1,9 @@
 #include "sandbox/probe/http_probe.h"
 
-#include <curl/curl.h>
 #include <strings.h>
 
 #include <algorithm>
-#include <optional>
+#include <string_view>
 
 namespace fermata::sandbox::probe {
 namespace {
@@ -29,16 +28,17 @@ std::string Escaped(const std::string& path) {
   return out;
 }
 
-std::string HostOf(const std::string& url) {
-  CURLU* const parts = ::curl_url();
-  std::string host;
-  char* text = nullptr;
-  if (parts != nullptr && ::curl_url_set(parts, CURLUPART_URL, url.c_str(), 0) == CURLUE_OK &&
-      ::curl_url_get(parts, CURLUPART_HOST, &text, 0) == CURLUE_OK) {
-    host = text;
-    ::curl_free(text);
-  }
-  ::curl_url_cleanup(parts);
+// Of an absolute URL of http or https, in lower case.
+std::string HostOf(std::string_view url) {
+  const size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return "";
+  url.remove_prefix(scheme + 3);
+  url = url.substr(0, url.find_first_of("/?#"));
+  if (const size_t user = url.rfind('@'); user != std::string_view::npos) url.remove_prefix(user + 1);
+  const size_t end = url.starts_with('[') ? url.find(']') : url.find(':');
+  std::string host(url.substr(0, end));
+  std::ranges::transform(host, host.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return host;
 }
 
