@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <grpcpp/grpcpp.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -140,6 +141,8 @@ Result<> RunDaemon(const DaemonConfig& config) {
 
   streaming::EngineBackend backend(*engine, containers);
   ASSIGN_OR_RETURN(const auto streams, streaming::Server::Start(StreamingOptionsOf(config.streaming), backend));
+  // Libraries have opened sockets that would stay open in programs; base/spawn closes them too. Linux 5.11.
+  if (::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return Error::Errno("close_range");
   RuntimeService runtime_service(*engine, sandboxes, containers, *streams, config);
   ImageService image_service(*engine);
   PodsService pods_service(*engine, pods, containers, *streams, backend);

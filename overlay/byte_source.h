@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "overlay/digest.h"
 #include "runtime/base/result.h"
@@ -61,6 +62,20 @@ class RangeSource : public ByteSource {
   int fd_;
   uint64_t offset_;
   uint64_t left_;
+};
+
+// A text in memory, which the caller keeps as long as this.
+class TextSource : public ByteSource {
+ public:
+  explicit TextSource(std::string_view text) : left_(text) {}
+  Result<size_t> Read(std::span<char> buffer) override {
+    const size_t count = left_.copy(buffer.data(), buffer.size());
+    left_.remove_prefix(count);
+    return count;
+  }
+
+ private:
+  std::string_view left_;
 };
 
 // Passes on another source (the caller's), counting and hashing. kCancelled once `*cancelled` is true.

@@ -1,5 +1,6 @@
 #include "cri/streaming/server.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
@@ -27,6 +28,7 @@ void SetSocketOptions(tcp::socket& socket) {
   for (const auto& [option, value] : times) {
     (void)::setsockopt(socket.native_handle(), IPPROTO_TCP, option, &value, sizeof value);
   }
+  (void)::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
 }
 
 }  // namespace

@@ -60,19 +60,6 @@ class Archive {
   Result<> Close() { return archive_write_close(handle_.get()) == ARCHIVE_OK ? Result<>() : Failure(); }
 
  private:
-  class TextSource : public ByteSource {
-   public:
-    explicit TextSource(std::string_view text) : left_(text) {}
-    Result<size_t> Read(std::span<char> buffer) override {
-      const size_t count = left_.copy(buffer.data(), buffer.size());
-      left_.remove_prefix(count);
-      return count;
-    }
-
-   private:
-    std::string_view left_;
-  };
-
   explicit Archive(const ByteSink& sink) : sink_(sink), handle_(archive_write_new()) {}
 
   static la_ssize_t Write(archive* handle, void* self, const void* data, size_t size) {

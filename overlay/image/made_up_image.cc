@@ -11,19 +11,6 @@ namespace {
 constexpr const char* kConfigType = "application/vnd.oci.image.config.v1+json";
 constexpr const char* kManifestType = "application/vnd.oci.image.manifest.v1+json";
 
-class TextSource : public ByteSource {
- public:
-  explicit TextSource(std::string_view text) : left_(text) {}
-  Result<size_t> Read(std::span<char> buffer) override {
-    const size_t count = left_.copy(buffer.data(), buffer.size());
-    left_.remove_prefix(count);
-    return count;
-  }
-
- private:
-  std::string_view left_;
-};
-
 }  // namespace
 
 Json MadeUpImages::AddDocument(const std::string& data, const char* media_type) {

@@ -1,6 +1,7 @@
 #include "overlay/registry/http_transfer.h"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 
@@ -18,6 +19,11 @@ constexpr size_t kProgressBytes = 4096;
 template <typename Value>
 void Set(CURL* handle, CURLoption option, Value value) {
   (void)::curl_easy_setopt(handle, option, value);
+}
+
+// libcurl's own would stay open in programs that the daemon starts.
+curl_socket_t OpenSocket(void*, curlsocktype, curl_sockaddr* address) {
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 }  // namespace
@@ -61,6 +67,7 @@ void HttpTransfer::Configure() {
   Set(handle_, CURLOPT_ERRORBUFFER, error_text_.data());
   Set(handle_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limits_.connect_timeout.count()));
   Set(handle_, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  Set(handle_, CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
   Set(handle_, CURLOPT_PATH_AS_IS, 1L);
   Set(handle_, CURLOPT_BUFFERSIZE, 128L << 10);
   const bool alone = request.stream || request.upload != nullptr;

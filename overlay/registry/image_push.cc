@@ -21,20 +21,6 @@ constexpr const char* kManifestType = "application/vnd.oci.image.manifest.v1+jso
 constexpr const char* kConfigType = "application/vnd.oci.image.config.v1+json";
 constexpr const char* kLayerType = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-class TextSource : public ByteSource {
- public:
-  explicit TextSource(std::string text) : text_(std::move(text)) {}
-  Result<size_t> Read(std::span<char> buffer) override {
-    const size_t count = std::string_view(text_).substr(at_).copy(buffer.data(), buffer.size());
-    at_ += count;
-    return count;
-  }
-
- private:
-  const std::string text_;
-  size_t at_ = 0;
-};
-
 // The configuration and, once they are made, the layers.
 class PushedBlobs : public BlobProvider {
  public:

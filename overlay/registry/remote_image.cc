@@ -9,9 +9,9 @@
 namespace fermata::overlay {
 namespace {
 
-class TextSource : public ByteSource {
+class SharedTextSource : public ByteSource {
  public:
-  explicit TextSource(std::shared_ptr<const std::string> text) : text_(std::move(text)) {}
+  explicit SharedTextSource(std::shared_ptr<const std::string> text) : text_(std::move(text)) {}
   Result<size_t> Read(std::span<char> buffer) override {
     const size_t count = std::min(buffer.size(), text_->size() - offset_);
     std::memcpy(buffer.data(), text_->data() + offset_, count);
@@ -37,7 +37,8 @@ class FoundImage : public RemoteImage {
   [[nodiscard]] const std::string& media_type() const override { return media_type_; }
 
   [[nodiscard]] Result<std::unique_ptr<ByteSource>> Open(const Descriptor& blob) const override {
-    if (blob.digest == target_.digest) return std::unique_ptr<ByteSource>(std::make_unique<TextSource>(document_));
+    if (blob.digest == target_.digest)
+      return std::unique_ptr<ByteSource>(std::make_unique<SharedTextSource>(document_));
     if (!IsDigest(blob.digest)) {  // it becomes a part of a URL
       return Error::Make(ErrorCode::kInvalidArgument, place_.text, ": a digest is not sha256 in hex");
     }

@@ -94,6 +94,7 @@ curl_socket_t Flight::OpenSocket(void* self, curlsocktype, curl_sockaddr*) {
 int Flight::SetUpSocket(void*, curl_socket_t socket, curlsocktype) {
   const linger wait{1, 1};
   (void)::setsockopt(socket, SOL_SOCKET, SO_LINGER, &wait, sizeof wait);
+  (void)::fcntl(socket, F_SETFD, FD_CLOEXEC);
   return CURL_SOCKOPT_OK;
 }
 

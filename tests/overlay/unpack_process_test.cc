@@ -268,7 +268,7 @@ TEST_F(UnpackingByProcess, L01TheProcessIsConfinedBeforeItReads) {
   EXPECT_THAT(mounts, HasSubstr("nosuid,nodev,noexec"));
   EXPECT_THAT(limits, ::testing::ContainsRegex("Max data size +536870912 +536870912"));
   EXPECT_THAT(limits, ::testing::ContainsRegex("Max cpu time +600 +600"));
-  EXPECT_THAT(descriptors, ::testing::UnorderedElementsAre("0", "1", "2", "3", "4", "5", "6"))
+  EXPECT_THAT(descriptors, ::testing::UnorderedElementsAre("0", "1", "2", "3", "4", "5", "6", "7"))
       << "5 is the new root, the others are those of messages.h";
 }
 
