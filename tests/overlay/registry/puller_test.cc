@@ -141,7 +141,10 @@ TEST_F(Puller, F14WrongBytesAreNotStoredAndTheRestIsKeptForARetry) {
   std::string bytes = Compress(TarOf(image_.layers[1].entries), Compression::kGzip);
   const std::string good = bytes;
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
-  registry_.On(path, [bytes](const FakeRequest& request) { return BlobAnswer(request, bytes); });
+  registry_.On(path, [this, bytes](const FakeRequest& request) {
+    while (Files("layers").empty()) std::this_thread::yield();  // the other layer is there before this one fails
+    return BlobAnswer(request, bytes);
+  });
   EXPECT_FAILURE(PullImage(), kInvalidArgument, "pull reg.example/app:latest");
   EXPECT_THAT(store_->List(), IsEmpty());
   EXPECT_THAT(Files("staging"), IsEmpty());
