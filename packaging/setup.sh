@@ -12,7 +12,7 @@ packages='g++ cmake ninja-build ccache pkg-config lld libgrpc++-dev protobuf-com
 for option in "$@"; do
   case $option in
     --tests) packages="$packages clang-format clang-tidy iproute2 util-linux runc containerd podman conmon
-      docker-registry skopeo umoci apache2-utils openssl containernetworking-plugins" ;;
+      docker-registry skopeo umoci apache2-utils openssl attr iptables containernetworking-plugins" ;;
     --fuzz) packages="$packages clang-19 libclang-rt-19-dev llvm-19" ;;
     --vm) packages="$packages qemu-system-x86 debootstrap e2fsprogs cpio xz-utils" ;;
     --bench) packages="$packages containerd runc crun containernetworking-plugins umoci libarchive-tools" ;;
