@@ -81,7 +81,7 @@ TEST_F(ProbeTest, ALivenessFailureKillsAndRestartsAtOnceAfterPreStop) {
 
 TEST_F(ProbeTest, AnExecProbeThatTimesOutLeavesNoProcessAndFails) {
   const std::string probe =
-      "readinessProbe: {exec: {command: [sh, -c, 'sleep 4321 & sleep 4321']}, periodSeconds: 1, timeoutSeconds: 1}";
+      "readinessProbe: {exec: {command: [sh, -c, 'sleep 4321 & sleep 4321']}, periodSeconds: 5, timeoutSeconds: 1}";
   const std::string script = "exec sleep 1000";
   Output({"run", "-d", Pod("late", "", "", {Shared("c", script, probe)})});
   const auto sleepers = [&] {

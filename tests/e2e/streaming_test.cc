@@ -114,11 +114,14 @@ TEST_F(StreamingTest, SeveralAreAttachedAndStdinOutlivesThem) {
       Cri::ContainerConfig("reader", {"sh", "-c", "while read -r l; do echo got $l; done; echo end"});
   config.set_stdin(true);
   const std::string id = cri().Run(pod_, config);
+  // Who sees the answer to what it typed itself is attached; a connection alone does not say so.
   StreamClient first(AttachUrl(id, {.want_stdin = true}));
-  StreamClient second(AttachUrl(id, {}));
-  first.Input("one\n");
-  EXPECT_TRUE(first.ReadUntil("got one\n"));
+  first.Input("zero\n");
+  EXPECT_TRUE(first.ReadUntil("got zero\n"));
+  StreamClient second(AttachUrl(id, {.want_stdin = true}));
+  second.Input("one\n");
   EXPECT_TRUE(second.ReadUntil("got one\n"));
+  EXPECT_TRUE(first.ReadUntil("got one\n"));
   first.InputEnd();
   StreamClient third(AttachUrl(id, {.want_stdin = true}));
   third.Input("two\n");
@@ -127,7 +130,7 @@ TEST_F(StreamingTest, SeveralAreAttachedAndStdinOutlivesThem) {
   EXPECT_EQ(third.out[1], "got two\n") << "only what comes from now on";
   EXPECT_TRUE(Ok(cri().Stop(id, 0)));
   EXPECT_EQ(second.Finish(), 137);
-  EXPECT_EQ(JoinedLog(cri().Status(id).log_path()), "got one\ngot two\n");
+  EXPECT_EQ(JoinedLog(cri().Status(id).log_path()), "got zero\ngot one\ngot two\n");
 }
 
 TEST_F(StreamingTest, StdinOnceEndsWithTheFirstWhoHadIt) {
