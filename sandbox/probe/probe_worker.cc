@@ -52,6 +52,8 @@ ProbeWorker::Step ProbeWorker::Tick(const ContainerFacts& facts, TimePoint now) 
   }
   if (std::chrono::floor<std::chrono::seconds>(now - started_) < spec_.initial_delay) return Step::kWait;
   if (facts.started == (type_ == ProbeType::kStartup)) return Step::kWait;
+  // Taken over from an earlier daemon just now, which `facts` cannot know yet.
+  if (type_ == ProbeType::kStartup && result_ == Verdict::kSuccess) return Step::kWait;
   return Step::kProbe;
 }
 

@@ -4,17 +4,13 @@
 set -euo pipefail
 bin=$(realpath "$1")
 source=$(realpath "$(dirname "$0")/../..")
-skip() { echo "SKIPPED: $*"; exit 77; }
-[ "$(id -u)" = 0 ] || skip "needs root"
+. "$(dirname "$(realpath "$0")")/../fixtures/checks.sh"
 [ -n "${FERMATA_CRICTL:-}" ] || skip "FERMATA_CRICTL does not name a crictl v1.36 (go install sigs.k8s.io/cri-tools/cmd/crictl@v1.36.0)"
 [ -x "$FERMATA_CRICTL" ] || skip "FERMATA_CRICTL=$FERMATA_CRICTL is no program"
-mount=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") {print $5; exit}}' /proc/self/mountinfo)
-[ -n "$mount" ] || skip "needs a cgroup2 mount"
 
 home=$(mktemp -d /tmp/fermata-crictl.XXXXXX)
 group=$mount/fermata-$(printf %s "$home/data" | sha256sum | cut -c1-8)
 daemon='' pod='' forward=''
-scale=${FERMATA_TIME_SCALE:-1}
 c() { "$FERMATA_CRICTL" --config "$home/crictl.yaml" --runtime-endpoint "unix://$home/s" --image-endpoint "unix://$home/s" --timeout "$((10 * scale))s" "$@"; }
 cleanup() {
   status=$?
@@ -32,18 +28,6 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# check WHAT VALUE EXPECTED
-check() {
-  [ "$2" = "$3" ] && { echo "ok: $1"; return; }
-  printf 'FAILED: %s\n  is:     %s\n  wanted: %s\n' "$1" "$2" "$3"
-  exit 1
-}
-# until_true COMMAND...: again and again, for ten seconds.
-until_true() {
-  for _ in $(seq $((200 * scale))); do "$@" && return; sleep .05; done
-  echo "FAILED: never true: $*"
-  exit 1
-}
 
 : >"$home/crictl.yaml"
 printf '[cgroup]\nmissing_controllers = "warn"\n[network]\npods = "none"\ncni_conf_dir = "%s"\n' "$home/cni" >"$home/config.toml"

@@ -1,16 +1,12 @@
 # Functions of the end-to-end tests in shell: source it with the folder of the programs in $bin. Makes $home, starts
 # `fermatad` by start_daemon, and takes all away again at the end, also after a failure. A test that needs something
-# that is not there calls skip.
-skip() { echo "SKIPPED: $*"; exit 77; }
-[ "$(id -u)" = 0 ] || skip "needs root"
-mount=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") {print $5; exit}}' /proc/self/mountinfo)
-[ -n "$mount" ] || skip "needs a cgroup2 mount"
+# that is not there calls skip. The checks are those of fixtures/checks.sh.
+. "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../fixtures/checks.sh"
 
 source_dir=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
 home=$(mktemp -d /tmp/fermata-e2e.XXXXXX)
 group=$mount/fermata-$(printf %s "$home/data" | sha256sum | cut -c1-8)
 daemon=''
-scale=${FERMATA_TIME_SCALE:-1}
 f() { "$bin/fermata" --socket "$home/s" "$@"; }
 c() { "$FERMATA_CRICTL" --runtime-endpoint "unix://$home/s" --image-endpoint "unix://$home/s" --timeout "$((20 * scale))s" "$@"; }
 
@@ -30,33 +26,6 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-
-# check WHAT VALUE EXPECTED
-check() {
-  [ "$2" = "$3" ] && { echo "ok: $1"; return; }
-  printf 'FAILED: %s\n  is:     %s\n  wanted: %s\n' "$1" "$2" "$3"
-  exit 1
-}
-# check_like WHAT VALUE REGEX
-check_like() {
-  grep -qE -- "$3" <<<"$2" && { echo "ok: $1"; return; }
-  printf 'FAILED: %s\n  is:     %s\n  wanted: %s\n' "$1" "$2" "$3"
-  exit 1
-}
-# fails STATUS COMMAND...: prints what it says.
-fails() {
-  local wanted=$1 status=0 text
-  shift
-  text=$("$@" 2>&1) || status=$?
-  [ "$status" = "$wanted" ] || { printf 'FAILED: %s\n  ended with %s, not %s: %s\n' "$*" "$status" "$wanted" "$text" >&2; exit 1; }
-  printf '%s\n' "$text"
-}
-# until_true COMMAND...: again and again, for ten seconds.
-until_true() {
-  for _ in $(seq $((200 * scale))); do "$@" && return; sleep .05; done
-  echo "FAILED: never true: $*"
-  exit 1
-}
 
 # start_daemon [CONFIG LINE...]: in the file there is also what lets limits be missing and the machine's network alone.
 start_daemon() {

@@ -64,6 +64,7 @@ TEST_F(ProbeTest, ReadinessAndStartupSurviveADaemon) {
   EXPECT_EQ(Work("startups"), "s\n");
   Take("ok");
   EXPECT_TRUE(WaitUntil([&] { return !Ready(); })) << "the new daemon goes on probing";
+  EXPECT_EQ(Work("startups"), "s\n") << "by now it would have probed that again";
 }
 
 TEST_F(ProbeTest, ALivenessFailureKillsAndRestartsAtOnceAfterPreStop) {

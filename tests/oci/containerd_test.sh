@@ -4,18 +4,14 @@
 set -euo pipefail
 bin=$(realpath "$1")
 source=$(realpath "$(dirname "$0")/../..")
-skip() { echo "SKIPPED: $*"; exit 77; }
-[ "$(id -u)" = 0 ] || skip "needs root"
+. "$(dirname "$(realpath "$0")")/../fixtures/checks.sh"
 command -v containerd >/dev/null || skip "needs containerd (packaging/setup.sh --tests)"
 [ -n "${FERMATA_CRICTL:-}" ] || skip "FERMATA_CRICTL does not name a crictl (go install sigs.k8s.io/cri-tools/cmd/crictl@v1.36.0)"
 [ -x "$FERMATA_CRICTL" ] || skip "FERMATA_CRICTL=$FERMATA_CRICTL is no program"
-mount=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") {print $5; exit}}' /proc/self/mountinfo)
-[ -n "$mount" ] || skip "needs a cgroup2 mount"
 
 home=$(mktemp -d /tmp/fermata-containerd.XXXXXX)
 parent=fermata-containerd-$$
 daemon='' pod=''
-scale=${FERMATA_TIME_SCALE:-1}
 # Limits without a controller (control groups are hybrid on some machines) are passed over.
 export FERMATA_OCI_MISSING_CONTROLLERS=warn
 c() { "$FERMATA_CRICTL" --runtime-endpoint "unix://$home/s" --image-endpoint "unix://$home/s" --timeout "$((20 * scale))s" "$@"; }
@@ -35,18 +31,6 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# check WHAT VALUE EXPECTED
-check() {
-  [ "$2" = "$3" ] && { echo "ok: $1"; return; }
-  printf 'FAILED: %s\n  is:     %s\n  wanted: %s\n' "$1" "$2" "$3"
-  exit 1
-}
-# until_true COMMAND...: again and again, for ten seconds.
-until_true() {
-  for _ in $(seq $((200 * scale))); do "$@" && return; sleep .05; done
-  echo "FAILED: never true: $*"
-  exit 1
-}
 
 "$source/packaging/make-image.sh" "$home/busybox.tar" demo.local/busybox:1
 "$source/packaging/make-image.sh" "$home/pause.tar" demo.local/pause:1 "$bin/fermata-pause"

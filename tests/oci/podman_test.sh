@@ -4,11 +4,8 @@
 set -euo pipefail
 bin=$(realpath "$1")
 source=$(realpath "$(dirname "$0")/../..")
-skip() { echo "SKIPPED: $*"; exit 77; }
-[ "$(id -u)" = 0 ] || skip "needs root"
+. "$(dirname "$(realpath "$0")")/../fixtures/checks.sh"
 command -v podman >/dev/null || skip "needs podman (packaging/setup.sh --tests)"
-mount=$(awk '{for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") {print $5; exit}}' /proc/self/mountinfo)
-[ -n "$mount" ] || skip "needs a cgroup2 mount"
 
 home=$(mktemp -d /tmp/fermata-podman.XXXXXX)
 parent=fermata-podman-$$
@@ -54,12 +51,6 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# check WHAT VALUE EXPECTED
-check() {
-  [ "$2" = "$3" ] && { echo "ok: $1"; return; }
-  printf 'FAILED: %s\n  is:     %s\n  wanted: %s\n' "$1" "$2" "$3"
-  exit 1
-}
 code() { local status=0; "$@" >/dev/null 2>&1 || status=$?; echo $status; }
 
 mounts() { awk '{print $5, $9}' /proc/self/mountinfo | grep -c "$home" || true; }

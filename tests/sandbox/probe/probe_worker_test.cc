@@ -114,6 +114,17 @@ TEST(ProbeWorker, R2_6d_WhatAnEarlierDaemonFoundStands) {
   EXPECT_EQ(rig.Result(), Verdict::kSuccess);
 }
 
+TEST(ProbeWorker, R2_6d_AStartupThatAnEarlierDaemonSawIsNotProbedAgain) {
+  ContainerFacts facts = Running();
+  facts.started = false;  // nobody knows it before the worker has taken the container over
+  facts.remembered = Verdict::kSuccess;
+  Rig rig(ProbeType::kStartup);
+  EXPECT_EQ(rig.Tick(facts), Step::kWait);
+  EXPECT_EQ(rig.Result(), Verdict::kSuccess);
+  facts.started = true;
+  EXPECT_EQ(rig.Tick(facts), Step::kWait);
+}
+
 TEST(ProbeWorker, R2_6e_OnHoldItIsSkipped) {
   Rig rig(ProbeType::kLiveness, {.failure_threshold = 1});
   rig.Probe(Running(), Outcome::kFailure);
