@@ -1,0 +1,65 @@
+// The daemon's configuration file: what it takes, and how it says what it does not.
+#include "cri/config.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+
+#include "tests/fixtures/temporary.h"
+
+namespace fermata::cri {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class Config : public ::testing::Test {
+ protected:
+  Result<DaemonConfig> Read(const std::string& text) {
+    const auto directory = OpenAt(AT_FDCWD, directory_.path(), O_RDONLY | O_DIRECTORY);
+    EXPECT_OK(WriteFileAtomic(directory->get(), "config.toml", text));
+    DaemonConfig config;
+    RETURN_IF_ERROR(ReadConfigFile(directory_ / "config.toml", config));
+    return config;
+  }
+  fermata::testing::TemporaryDirectory directory_;
+};
+
+TEST_F(Config, ReadsImages) {
+  const auto config = Read(R"([images]
+hosts_dir = "/certs"
+auth_files = ["/one", "/two"]
+signature_policy = "/policy.json"
+pinned = []
+no_progress_seconds = 5
+)");
+  ASSERT_OK(config);
+  EXPECT_EQ(config->registry_hosts_dir, "/certs");
+  EXPECT_THAT(config->registry_auth_files, ElementsAre("/one", "/two"));
+  EXPECT_THAT(config->signature_policies, ElementsAre("/policy.json")) << "one is a list of one";
+  EXPECT_THAT(config->pinned_images, IsEmpty());
+  EXPECT_EQ(config->no_progress_seconds, 5);
+}
+
+TEST_F(Config, NamesFileLineAndKeyOfWhatItDoesNotTake) {
+  const std::vector<std::pair<const char*, const char*>> rows = {
+      {"[images]\npinned = 7\n", "config.toml:2: must be a string or a list of strings"},
+      {"[images]\npinned = [\"a\", 7]\n", "config.toml:2: must be a list of strings"},
+      {"[images]\nno_progress_seconds = 0\n", "config.toml:2: must be a number from 1 to 3600"},
+      {"\n[images]\nhost_dir = \"x\"\n", "config.toml:3: unknown key images.host_dir"},
+      {"[network]\ncri = \"maybe\"\n", "must be \"cni\" or \"builtin\""},
+      {"[network]\nmtu = 100\n", "must be a number from 1280 to 65535"},
+      {"[streaming]\nport = 70000\n", "must be a number from 0 to 65535"},
+      {"data_dir = 1\n", "config.toml:1: must be a string"},
+      {"[images\n", "config.toml:1: "},
+  };
+  for (const auto& [text, reason] : rows) {
+    const auto config = Read(text);
+    ASSERT_FALSE(config) << text;
+    EXPECT_EQ(config.error().code(), ErrorCode::kInvalidArgument) << text;
+    EXPECT_THAT(config.error().message(), HasSubstr(reason)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace fermata::cri
