@@ -1,4 +1,8 @@
 // ContainerConfig to ContainerSpec: a table of readers, one a group of fields.
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "cri/convert_internal.h"
 #include "sandbox/spec_checks.h"
 
@@ -64,10 +68,36 @@ Result<> ReadStreams(const v1::ContainerConfig& config, const SandboxSpec& sandb
   return {};
 }
 
+bool IsImageVolume(const v1::Mount& mount) { return mount.has_image() && !mount.image().image().empty(); }
+
+// Of nothing else than an image, and of that nothing can be written or mounted on.
+Result<> CheckImageVolume(const v1::Mount& mount) {
+  if (!mount.host_path().empty()) return Invalid("host_path: given beside image");
+  if (!mount.readonly()) return Invalid("readonly: an image volume is always read-only, so this has to be true");
+  if (mount.uidmappings_size() > 0 || mount.gidmappings_size() > 0) {
+    return Invalid("uidMappings: the ids of an image volume are those of the pod");
+  }
+  if (mount.propagation() != v1::PROPAGATION_PRIVATE) return Invalid("propagation: an image volume has none");
+  if (mount.image_sub_path().empty()) return {};
+  RETURN_IF_ERROR(sandbox::CheckRelativePath(mount.image_sub_path()), "image_sub_path");
+  return {};
+}
+
+Result<> CheckMountOptions(const v1::Mount& mount) {
+  constexpr std::array<std::string_view, 3> kOptions = {"noexec", "nodev", "nosuid"};
+  for (int i = 0; i < mount.mount_options_size(); ++i) {
+    if (std::ranges::find(kOptions, mount.mount_options(i)) == kOptions.end()) {
+      return Invalid(Indexed("mount_options", i), ": ", sandbox::Quoted(mount.mount_options(i)),
+                     " is none of noexec, nodev and nosuid");
+    }
+  }
+  return {};
+}
+
 Result<> CheckMountSource(const v1::Mount& mount) {
-  if (mount.has_image() && !mount.image().image().empty()) return NotYet("image: image volumes are not supported yet");
+  RETURN_IF_ERROR(CheckMountOptions(mount));
+  if (IsImageVolume(mount)) return CheckImageVolume(mount);
   if (!mount.image_sub_path().empty()) return Invalid("image_sub_path: given without image");
-  if (mount.mount_options_size() > 0) return NotYet("mount_options: not supported yet");
   if (mount.uidmappings_size() > 0 || mount.gidmappings_size() > 0) {
     RETURN_IF_ERROR(runtime::CheckMappings(
         {convert::ReadIdMappings(mount.uidmappings()), convert::ReadIdMappings(mount.gidmappings())}));
@@ -89,6 +119,9 @@ Result<sandbox::ContainerMount> ReadMount(const v1::Mount& mount) {
   sandbox::ContainerMount out;
   out.container_path = mount.container_path();
   out.host_path = mount.host_path();
+  out.image = mount.image().image();
+  out.image_sub_path = mount.image_sub_path();
+  out.options = convert::ToVector(mount.mount_options());
   out.uids = convert::ReadIdMappings(mount.uidmappings());
   out.gids = convert::ReadIdMappings(mount.gidmappings());
   out.readonly = mount.readonly();

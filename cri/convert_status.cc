@@ -76,6 +76,12 @@ v1::Mount ToMount(const sandbox::ContainerMount& mount) {
   v1::Mount out;
   out.set_container_path(mount.container_path);
   out.set_host_path(mount.host_path);
+  if (!mount.image.empty()) {
+    out.mutable_image()->set_image(mount.image);
+    out.mutable_image()->set_image_ref(mount.image_id);
+    out.set_image_sub_path(mount.image_sub_path);
+  }
+  for (const std::string& option : mount.options) out.add_mount_options(option);
   out.set_readonly(mount.readonly);
   out.set_recursive_read_only(mount.recursive_readonly);
   out.set_selinux_relabel(mount.selinux_relabel);

@@ -39,6 +39,7 @@ grpc::ServerUnaryReactor* RuntimeService::Status(grpc::CallbackServerContext* co
     handler.mutable_features()->set_recursive_read_only_mounts(true);
     handler.mutable_features()->set_user_namespaces(true);
     response->mutable_features()->set_supplemental_groups_policy(true);
+    response->mutable_features()->set_mount_options(true);
     if (!request->verbose()) return {};
     const Json config = {{"stateDir", config_.run_dir},
                          {"rootDir", config_.data_dir},

@@ -6,7 +6,6 @@
 
 #include <map>
 #include <mutex>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -17,10 +16,21 @@
 
 namespace fermata::overlay {
 
+// Names of layers below layers_dir, top first as overlayfs wants them.
+using LayerNames = std::vector<std::string>;
+
+// What a snapshot holds: the layers it lies on, and those of the images that its container mounts as volumes.
+struct SnapshotLayers {
+  LayerNames lower;
+  std::vector<LayerNames> volumes;  // in the order that Create was given
+
+  [[nodiscard]] LayerNames All() const;
+};
+
 struct Snapshot {
-  std::string layers_dir;          // absolute
-  std::vector<std::string> lower;  // names below layers_dir, top first as overlayfs wants them
-  std::string upper, work;         // absolute
+  std::string layers_dir;  // absolute
+  SnapshotLayers layers;
+  std::string upper, work;  // absolute
 };
 
 class SnapshotStore {
@@ -32,10 +42,10 @@ class SnapshotStore {
   // snapshot is still listed, for its owner to remove.
   std::vector<std::string> Load();
 
-  // `lower` is held by the caller already; on success the hold is the snapshot's. The new upper directory
+  // All of `layers` are held by the caller already; on success the holds are the snapshot's. The new upper directory
   // gets owner and mode of the topmost layer's, because an overlay's root shows those of the upper.
   // kAlreadyExists; kInvalidArgument for an id that is not 64 lower-case hex digits.
-  Result<Snapshot> Create(const std::string& id, std::vector<std::string> lower);
+  Result<Snapshot> Create(const std::string& id, SnapshotLayers layers);
   // kNotFound; kFailedPrecondition for one that was left damaged.
   Result<Snapshot> Get(const std::string& id) const;
   // Succeeds if there is none; the layers are released before the tree is deleted.
@@ -46,15 +56,15 @@ class SnapshotStore {
   Result<TreeUsage> TotalUsage() const;
 
  private:
-  [[nodiscard]] Snapshot Describe(const std::string& id, std::vector<std::string> lower) const;
-  Result<> MakeDirectoriesFor(const std::string& id, std::span<const std::string> lower) const;
-  Result<std::vector<std::string>> LoadOne(const std::string& id);
+  [[nodiscard]] Snapshot Describe(const std::string& id, SnapshotLayers layers) const;
+  Result<> MakeDirectoriesFor(const std::string& id, const SnapshotLayers& layers) const;
+  Result<SnapshotLayers> LoadOne(const std::string& id);
 
   std::string data_dir_;
   UniqueFd data_;
   LayerStore& layers_;
-  mutable std::mutex mutex_;                                   // of snapshots_
-  std::map<std::string, std::vector<std::string>> snapshots_;  // id to lower; empty if damaged
+  mutable std::mutex mutex_;                         // of snapshots_
+  std::map<std::string, SnapshotLayers> snapshots_;  // by id; empty if damaged
 };
 
 }  // namespace fermata::overlay

@@ -151,7 +151,9 @@ Result<std::string> ContainerManager::DoCreate(const SandboxId& sandbox_id, cons
     }
   }
   ASSIGN_OR_RETURN(const overlay::ImagePtr image, engine_.images->Get(spec.image));
-  ASSIGN_OR_RETURN(ContainerRecord record, Describe(*sandbox, spec, *image));
+  ContainerSpec resolved = spec;
+  ASSIGN_OR_RETURN(std::vector<overlay::ImagePtr> volumes, FindVolumeImages(*engine_.images, resolved.mounts));
+  ASSIGN_OR_RETURN(ContainerRecord record, Describe(*sandbox, std::move(resolved), *image));
   // In a user namespace it has that right over its like only, and never over a process with the host's.
   if (HoldsPtrace(record.launch) && !sandbox->spec.namespaces.has_user() && !sandbox->shares_ptrace) {
     // Before the first such process can exist: from now on this pod is entered in two stages.
@@ -161,19 +163,21 @@ Result<std::string> ContainerManager::DoCreate(const SandboxId& sandbox_id, cons
   ContainerBuild build{.engine = engine_,
                        .record = std::move(record),
                        .image = image.get(),
+                       .volumes = std::move(volumes),
                        .user = UserMappingsOf(sandbox->spec.namespaces)};
   RETURN_IF_ERROR(RunSteps(ContainerCreateSteps(), build, engine_.config.fault));
   engine_.Changed(sandbox_id);
   return id;
 }
 
-Result<ContainerRecord> ContainerManager::Describe(const SandboxRecord& sandbox, const ContainerSpec& spec,
+Result<ContainerRecord> ContainerManager::Describe(const SandboxRecord& sandbox, ContainerSpec given,
                                                    const overlay::Image& image) {
   ContainerRecord record;
   ASSIGN_OR_RETURN(std::string id, RandomId());
   record.id = ContainerId(std::move(id));
   record.sandbox = sandbox.id;
-  record.spec = spec;
+  record.spec = std::move(given);
+  const ContainerSpec& spec = record.spec;
   record.created_at_ns = NowNs();
   record.image_id = image.id;
   record.image_ref = image.id;
@@ -194,9 +198,7 @@ Result<ContainerRecord> ContainerManager::Describe(const SandboxRecord& sandbox,
     record.log_path = sandbox.spec.log_directory + "/" + spec.log_path;
   }
   RETURN_IF_ERROR(cgroups::RenderSettings(spec.resources));
-  for (const ContainerMount& mount : spec.mounts) {
-    RETURN_IF_ERROR(CheckMountSource(*engine_.paths, mount, spec.security.privileged));
-  }
+  RETURN_IF_ERROR(CheckMountSources(*engine_.paths, spec));
   const NamespaceOptions& namespaces = spec.security.namespaces;
   if (namespaces.pid == NamespaceMode::kTarget) {
     const ContainerPtr target = engine_.store->Find(ContainerId(namespaces.target_id));
@@ -214,8 +216,18 @@ Result<runtime::LaunchPlan> ContainerManager::Plan(const SandboxRecord& sandbox,
                                                    const overlay::Snapshot& snapshot) {
   runtime::ContainerLaunch launch;
   launch.spec = record.launch;
-  launch.overlay = runtime::OverlayRootfs{snapshot.layers_dir, snapshot.lower, snapshot.upper, snapshot.work,
-                                          engine_.overlay_append};
+  const auto tree = [&](const overlay::LayerNames& layers) {
+    return runtime::OverlayRootfs{snapshot.layers_dir, layers, "", "", engine_.overlay_append};
+  };
+  launch.overlay = tree(snapshot.layers.lower);
+  launch.overlay->upper = snapshot.upper;
+  launch.overlay->work = snapshot.work;
+  auto volume = snapshot.layers.volumes.begin();
+  for (const ContainerMount& mount : record.spec.mounts) {
+    if (mount.image_id.empty()) continue;
+    const bool known = volume != snapshot.layers.volumes.end();  // not while it is only looked whether all fits
+    launch.images[mount.image_id] = tree(known ? *volume++ : overlay::LayerNames{});
+  }
   launch.join_namespaces = kPodNamespaces;
   launch.pid = PlanPid(PidMode(sandbox, record.spec));
   launch.user = UserMappingsOf(sandbox.spec.namespaces);

@@ -64,8 +64,7 @@ class ContainerManager {
  private:
   friend struct ContainerBuild;
   Result<std::string> DoCreate(const SandboxId& sandbox, const ContainerSpec& spec);
-  Result<ContainerRecord> Describe(const SandboxRecord& sandbox, const ContainerSpec& spec,
-                                   const overlay::Image& image);
+  Result<ContainerRecord> Describe(const SandboxRecord& sandbox, ContainerSpec spec, const overlay::Image& image);
   Result<runtime::LaunchPlan> Plan(const SandboxRecord& sandbox, const ContainerRecord& record,
                                    const overlay::Snapshot& snapshot);
   void RecordStartFailure(const ContainerRecord& record, const Error& error);

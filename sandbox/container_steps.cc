@@ -33,7 +33,7 @@ Result<> MapOwner(const std::string& upper, const runtime::UserMappings& user) {
 
 Result<> CreateSnapshot(ContainerBuild& build) {
   ASSIGN_OR_RETURN(const overlay::Snapshot snapshot,
-                   build.engine.images->CreateSnapshot(build.record.id.str(), *build.image));
+                   build.engine.images->CreateSnapshot(build.record.id.str(), *build.image, build.volumes));
   return build.user ? MapOwner(snapshot.upper, *build.user) : Result<>();
 }
 
@@ -45,10 +45,7 @@ Result<> EraseRecord(ContainerBuild& build) { return build.engine.store->Erase(b
 
 // Sources are not touched here: they may hang, and the container's own process opens, or makes, them.
 Result<> CheckMounts(ContainerBuild& build) {
-  for (const ContainerMount& mount : build.record.spec.mounts) {
-    RETURN_IF_ERROR(CheckMountSource(*build.engine.paths, mount, build.record.spec.security.privileged));
-  }
-  return {};
+  return CheckMountSources(*build.engine.paths, build.record.spec);
 }
 
 Result<> KeepMounts(ContainerBuild&) { return {}; }  // what is in them is the user's

@@ -15,6 +15,7 @@ struct ContainerBuild {
   Engine& engine;
   ContainerRecord record;
   const overlay::Image* image = nullptr;      // create only
+  std::vector<overlay::ImagePtr> volumes;     // create only: of the mounts that are images, in their order
   std::optional<runtime::UserMappings> user;  // create only: of the sandbox
   // Start only:
   const runtime::LaunchPlan* plan = nullptr;

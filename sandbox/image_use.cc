@@ -26,7 +26,12 @@ bool IsPinned(const std::vector<std::string>& patterns, const overlay::Image& im
 
 std::set<std::string> ImagesInUse(const Engine& engine) {
   std::set<std::string> ids;
-  for (const ContainerPtr& container : engine.store->Containers()) ids.insert(container->image_id);
+  for (const ContainerPtr& container : engine.store->Containers()) {
+    ids.insert(container->image_id);
+    for (const ContainerMount& mount : container->spec.mounts) {
+      if (!mount.image_id.empty()) ids.insert(mount.image_id);
+    }
+  }
   return ids;
 }
 

@@ -165,6 +165,13 @@ void AddPodFiles(const LaunchSpecInput& input, Spec& spec) {
 
 size_t Depth(const std::string& path) { return static_cast<size_t>(std::count(path.begin(), path.end(), '/')); }
 
+Strings ImageMountOptions(const ContainerMount& mount) {
+  Strings options = {"ro", "nodev"};
+  options.insert(options.end(), mount.options.begin(), mount.options.end());
+  if (!mount.image_sub_path.empty()) options.push_back("subpath=" + mount.image_sub_path);
+  return options;
+}
+
 void AddRequestedMounts(const ContainerSpec& container, Spec& spec) {
   std::vector<ContainerMount> mounts = container.mounts;
   // Outer before inner, in the given order where that does not decide.
@@ -172,10 +179,15 @@ void AddRequestedMounts(const ContainerSpec& container, Spec& spec) {
     return Depth(a.container_path) < Depth(b.container_path);
   });
   for (const ContainerMount& mount : mounts) {
+    if (!mount.image_id.empty()) {
+      spec.mounts.push_back({mount.container_path, "image", mount.image_id, ImageMountOptions(mount)});
+      continue;
+    }
     Strings options = {"rbind"};
     constexpr std::array kPropagation = {"rprivate", "rslave", "rshared"};
     options.emplace_back(kPropagation[static_cast<size_t>(mount.propagation)]);
     if (mount.readonly) options.emplace_back(mount.recursive_readonly ? "rro" : "ro");
+    for (const std::string& option : mount.options) options.push_back("r" + option);  // or a mount below would evade it
     spec.mounts.push_back({mount.container_path, "bind", mount.host_path, std::move(options), mount.uids, mount.gids});
     // A shared mount reaches the host only from a root that is not private itself.
     if (mount.propagation == Propagation::kBidirectional) spec.linux.rootfs_propagation = "rshared";

@@ -1,8 +1,18 @@
 #include "sandbox/mount_source.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "runtime/base/file.h"
 #include "sandbox/mount_propagation.h"
 
 namespace fermata::sandbox {
+namespace {
+
+constexpr const char* kVolumeFailed = "ImageVolumeMountFailed";
+
+}  // namespace
 
 Result<> CheckMountSource(const runtime::PathHelper& paths, const ContainerMount& mount, bool privileged) {
   const std::string& path = mount.host_path;
@@ -19,6 +29,33 @@ Result<> CheckMountSource(const runtime::PathHelper& paths, const ContainerMount
     return refused("bidirectional propagation needs a privileged container");
   }
   return CheckPropagation(paths, path, mount.propagation);
+}
+
+Result<> CheckMountSources(const runtime::PathHelper& paths, const ContainerSpec& spec) {
+  for (const ContainerMount& mount : spec.mounts) {
+    if (mount.image.empty()) RETURN_IF_ERROR(CheckMountSource(paths, mount, spec.security.privileged));
+  }
+  return {};
+}
+
+Result<std::vector<overlay::ImagePtr>> FindVolumeImages(overlay::ImageStore& images,
+                                                        std::vector<ContainerMount>& mounts) {
+  std::vector<overlay::ImagePtr> found;
+  for (ContainerMount& mount : mounts) {
+    if (mount.image.empty()) continue;
+    ASSIGN_OR_RETURN(overlay::ImagePtr image, images.Get(mount.image), kVolumeFailed);
+    if (!mount.image_sub_path.empty()) {
+      ASSIGN_OR_RETURN(const UniqueFd root, images.OpenRoot(*image), kVolumeFailed);
+      if (auto part = OpenWithin(root.get(), mount.image_sub_path, O_PATH); !part) {
+        const bool leaves = part.error().saved_errno() == EXDEV;
+        return Error::Make(ErrorCode::kInvalidArgument, kVolumeFailed, ": image ", mount.image, ": sub path ",
+                           mount.image_sub_path, ": ", leaves ? "leads out of the image" : part.error().message());
+      }
+    }
+    mount.image_id = image->id;
+    found.push_back(std::move(image));
+  }
+  return found;
 }
 
 }  // namespace fermata::sandbox

@@ -82,6 +82,10 @@ struct ContainerMount {
   bool selinux_relabel = false;
   Propagation propagation = Propagation::kPrivate;
   runtime::IdMappings uids, gids;  // of an idmapped mount; empty: as it is on the host
+  // Instead of `host_path`: an image as asked (id, tag or digest), and what of it (empty: the whole).
+  std::string image, image_sub_path;
+  std::string image_id;              // what `image` meant when the container was made
+  std::vector<std::string> options;  // of noexec, nodev, nosuid
 };
 
 struct DeviceRequest {

@@ -279,8 +279,8 @@ Result<> ImageStore::CollectLayers() {
   return DeleteTrees(trees);
 }
 
-Result<std::vector<std::string>> ImageStore::HoldLayers(const Image& image) {
-  std::vector<std::string> lower(image.layers.rbegin(), image.layers.rend());
+Result<LayerNames> ImageStore::HoldLayers(const Image& image) {
+  LayerNames lower(image.layers.rbegin(), image.layers.rend());
   if (layers_.Hold(lower)) {
     const ImagePtr current = catalog()->FindId(image.id);
     if (current != nullptr && current->layers == image.layers) return lower;
@@ -294,7 +294,7 @@ Result<UniqueFd> ImageStore::OpenRoot(const Image& image) {
     const std::lock_guard lock(roots_mutex_);
     if (const auto found = roots_.find(image.id); found != roots_.end()) return Duplicate(found->second.get());
   }
-  ASSIGN_OR_RETURN(const std::vector<std::string> lower, HoldLayers(image));
+  ASSIGN_OR_RETURN(const LayerNames lower, HoldLayers(image));
   auto root = MountLayersReadOnly(data_dir_ + "/layers", lower);
   layers_.Release(lower);  // the mount needs directories, not names; a removed image is emptied below it
   if (!root) return std::move(root).error().Wrap("open root of image ", image.id);
@@ -307,10 +307,19 @@ Result<UniqueFd> ImageStore::OpenRoot(const Image& image) {
   return mine;
 }
 
-Result<Snapshot> ImageStore::CreateSnapshot(const std::string& id, const Image& image) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> lower, HoldLayers(image), "create snapshot ", id);
-  auto snapshot = snapshots_->Create(id, lower);
-  if (!snapshot) layers_.Release(lower);
+Result<Snapshot> ImageStore::CreateSnapshot(const std::string& id, const Image& image,
+                                            std::span<const ImagePtr> volumes) {
+  SnapshotLayers layers;
+  const auto create = [&]() -> Result<Snapshot> {
+    ASSIGN_OR_RETURN(layers.lower, HoldLayers(image), "create snapshot ", id);
+    for (const ImagePtr& volume : volumes) {
+      ASSIGN_OR_RETURN(LayerNames names, HoldLayers(*volume), "create snapshot ", id);
+      layers.volumes.push_back(std::move(names));
+    }
+    return snapshots_->Create(id, layers);
+  };
+  auto snapshot = create();
+  if (!snapshot) layers_.Release(layers.All());
   return snapshot;
 }
 
@@ -322,7 +331,8 @@ Result<> ImageStore::RemoveSnapshot(const std::string& id) {
   std::set<std::string> listed;
   for (const ImagePtr& image : catalog()->List()) listed.insert(image->layers.begin(), image->layers.end());
   const auto is_listed = [&](const std::string& name) { return listed.contains(name); };
-  if (std::all_of(snapshot->lower.begin(), snapshot->lower.end(), is_listed)) return {};
+  const LayerNames held = snapshot->layers.All();
+  if (std::all_of(held.begin(), held.end(), is_listed)) return {};
   return CollectLayers();
 }
 

@@ -118,8 +118,8 @@ class ImageStore {
   // reading: what is below is the image's word, so open it with OpenInRoot.
   Result<UniqueFd> OpenRoot(const Image& image);
 
-  // See SnapshotStore. CreateSnapshot: kNotFound when the image was removed meanwhile.
-  Result<Snapshot> CreateSnapshot(const std::string& id, const Image& image);
+  // See SnapshotStore. CreateSnapshot: kNotFound when the image, or one of `volumes`, was removed meanwhile.
+  Result<Snapshot> CreateSnapshot(const std::string& id, const Image& image, std::span<const ImagePtr> volumes = {});
   [[nodiscard]] Result<Snapshot> GetSnapshot(const std::string& id) const { return snapshots_->Get(id); }
   Result<> RemoveSnapshot(const std::string& id);
   [[nodiscard]] std::vector<std::string> ListSnapshots() const { return snapshots_->List(); }
@@ -159,7 +159,7 @@ class ImageStore {
   [[nodiscard]] std::shared_ptr<const Catalog> catalog() const;
   void Publish(Catalog catalog);
   // The layers of `image`, top first, held; kNotFound if it is not in the catalog any more.
-  Result<std::vector<std::string>> HoldLayers(const Image& image);
+  Result<LayerNames> HoldLayers(const Image& image);
   // With write_mutex_ held: forgets layers that nobody needs and, if not empty, the image; gives the places
   // below staging/ where the trees now are, for DeleteTrees without the lock.
   Result<std::vector<std::string>> Forget(const std::string& image_id);

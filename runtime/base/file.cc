@@ -104,6 +104,10 @@ Result<UniqueFd> OpenBeneath(int directory, const std::string& path, int flags, 
   return OpenAt2(directory, path, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
+Result<UniqueFd> OpenWithin(int directory, const std::string& path, int flags) {
+  return OpenAt2(directory, path, flags, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+}
+
 Result<UniqueFd> MakeDirectories(int directory, const std::string& path, mode_t mode) {
   const bool absolute = !path.empty() && path.front() == '/';
   ASSIGN_OR_RETURN(UniqueFd start, absolute ? OpenAt(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY)

@@ -26,6 +26,9 @@ Result<UniqueFd> OpenInRoot(int root, const std::string& path, int flags, mode_t
 // openat2(2), refusing to leave `directory` by "..", an absolute link or any symbolic link at all.
 Result<UniqueFd> OpenBeneath(int directory, const std::string& path, int flags, mode_t mode = 0);
 
+// The same, but following links that stay inside.
+Result<UniqueFd> OpenWithin(int directory, const std::string& path, int flags);
+
 // Opens a directory below `directory`, making what is missing (mode 0755 or as given).
 Result<UniqueFd> MakeDirectories(int directory, const std::string& path, mode_t mode = 0755);
 // The same for a path without "..", following no link.

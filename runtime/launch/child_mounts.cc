@@ -180,13 +180,14 @@ bool IsPartOfProc(int fd) noexcept {
   return system.f_type == PROC_SUPER_MAGIC && status.st_ino != kProcRoot;
 }
 
-// A path of the host that whoever wrote the request, or lives in a volume, has arranged: open_tree(2) itself can refuse
-// nothing on the way.
-long OpenSource(const char* path, const PlanStep& step) noexcept {
+// A path that whoever wrote the request, or lives in a volume, has arranged: open_tree(2) itself can refuse nothing on
+// the way.
+long OpenSource(int directory, const char* path, const PlanStep& step) noexcept {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = (step.flags & kNoMagicLinks) != 0 ? RESOLVE_NO_MAGICLINKS : 0;
-  const long source = ::syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+  how.resolve = ((step.flags & kNoMagicLinks) != 0 ? RESOLVE_NO_MAGICLINKS : 0) |
+                ((step.flags & kBeneath) != 0 ? RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS : 0);
+  const long source = ::syscall(SYS_openat2, directory, path, &how, sizeof how);
   if (source < 0) return -1;
   long tree = -1;
   if ((step.flags & kNotProc) != 0 && IsPartOfProc(static_cast<int>(source))) {
@@ -212,10 +213,11 @@ int MakeSource(const char* path) noexcept {
 
 long OpenStepTree(const ChildState& state, const PlanStep& step) noexcept {
   const char* path = state.plan.Text(step.text);
-  if ((step.flags & (kMakeMissing | kNoMagicLinks | kNotProc)) == 0) return OpenTree(Fd(state, step.fd), path, step.a);
-  const long tree = OpenSource(path, step);
+  const int directory = Fd(state, step.fd);
+  if ((step.flags & (kMakeMissing | kNoMagicLinks | kNotProc | kBeneath)) == 0) return OpenTree(directory, path, step.a);
+  const long tree = OpenSource(directory, path, step);
   if (tree >= 0 || errno != ENOENT || (step.flags & kMakeMissing) == 0) return tree;
-  return MakeSource(path) == 0 ? OpenSource(path, step) : -1;
+  return MakeSource(path) == 0 ? OpenSource(directory, path, step) : -1;
 }
 
 uint64_t KindOf(const ChildState& state, const PlanStep& step) noexcept {

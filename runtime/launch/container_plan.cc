@@ -32,6 +32,7 @@ Result<LaunchPlan> PlanContainer(const ContainerLaunch& launch) {
   RETURN_IF_ERROR(AddMemoryPolicy(plan, launch.spec.linux.memory_policy));
   const MountPlace place{.spec = launch.spec,
                          .overlay = launch.overlay ? &*launch.overlay : nullptr,
+                         .images = &launch.images,
                          .attach_on = "/r",
                          .in_pod = true,
                          .pod_shm = launch.pod_shm,

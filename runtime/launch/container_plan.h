@@ -37,6 +37,7 @@ enum class PidNamespace : uint8_t {
 struct ContainerLaunch {
   Spec spec;                             // with a terminal: the launcher gives a socket that takes it
   std::optional<OverlayRootfs> overlay;  // else spec.root_path is bind-mounted
+  ImageTrees images;                     // what mounts of type "image" show
   uint64_t join_namespaces = 0;          // of the pause process, besides its mount namespace
   PidNamespace pid = PidNamespace::kJoin;
   bool pod_shm = true;               // /dev/shm is the pod's; else the host's

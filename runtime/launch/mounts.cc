@@ -138,14 +138,8 @@ Result<> MountPlanner::OpenHostTrees() {
   }
   if (place_.user_ns != kNoSlot) OpenDevices();
   // Last: with mapped ids this goes on in another mount namespace.
-  if (place_.overlay == nullptr) {
-    OpenBindRootfs();
-  } else if (place_.user_ns == kNoSlot) {
-    OpenOverlay();
-  } else {
-    OpenMappedOverlay();
-  }
-  return {};
+  if (place_.overlay == nullptr) OpenBindRootfs();
+  return OpenLayers();
 }
 
 int16_t MountPlanner::NewFilesystem(const std::string& type, const std::string& source, const MountOptions& options,
@@ -195,6 +189,10 @@ Result<> MountPlanner::AttachMount(const Mount& mount, size_t index) {
   if (const auto source = sources_.find(index); source != sources_.end()) {
     AttachOn(source->second, mount.destination, kTargetLikeSource,
              "mount " + mount.source + " on " + mount.destination);
+    return {};
+  }
+  if (const auto image = images_.find(index); image != images_.end()) {
+    AttachImage(image->second);
     return {};
   }
   const bool shm = place_.pod_shm && mount.destination == "/dev/shm" && mount.type == "tmpfs";

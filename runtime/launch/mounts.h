@@ -2,6 +2,8 @@
 #pragma once
 
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,21 +14,27 @@
 
 namespace fermata::runtime {
 
-// A root made of an image's layers; all paths on the host.
+// A tree made of an image's layers; all paths on the host.
 struct OverlayRootfs {
   std::string layers_dir;          // what `lower` is relative to
   std::vector<std::string> lower;  // names, top first
-  std::string upper;               // with a user namespace: its top belongs to the mapped root
+  std::string upper;               // empty: read-only. With a user namespace: its top belongs to the mapped root
   std::string work;
   bool append_layers = false;  // the kernel takes "lowerdir+" (found by trying, overlay/overlay_mount.h)
 };
+
+// Images that are mounted as volumes, by the source of their mounts of type "image". Such a mount is read-only; its
+// option "subpath=PATH" shows a file or directory of it, which no link may lead out of.
+using ImageTrees = std::map<std::string, OverlayRootfs>;
 
 // Where the mounts are made, and out of what. Everything referred to outlives the planner.
 struct MountPlace {
   const Spec& spec;
   const OverlayRootfs* overlay = nullptr;  // else spec.root_path is bind-mounted
+  const ImageTrees* images = nullptr;
   // The directory of the mount namespace that the root is attached on until it becomes "/".
   std::string attach_on = "/dev";
+  std::string image_on = "/i";    // the same for an image of which a part is mounted
   bool in_pod = false;            // the template of the pod is there: /p its proc, /m its shm
   bool pod_shm = false;           // /dev/shm is the pod's
   bool proc_of_pid_slot = false;  // proc is to be of the PID namespace in kPidSlot, which we enter later (Linux 6.17)
@@ -53,10 +61,25 @@ class MountPlanner {
 
  private:
   // rootfs.cc
-  void OpenOverlay();
-  void OpenMappedOverlay();
+  // A tree of layers on its way.
+  struct Tree {
+    std::optional<size_t> mount;  // index of the mount; nothing: the root
+    std::string label;
+    const OverlayRootfs* overlay = nullptr;
+    MountOptions options;
+    std::string sub_path;
+    int16_t out = kNoSlot;
+  };
+  [[nodiscard]] bool IsImage(const Mount& mount) const;
+  Result<std::vector<Tree>> TreesToOpen();
+  Result<> OpenLayers();
+  void OpenSingleLayer(Tree& tree);
+  void OpenOverlays(std::span<Tree* const> trees);
+  void OpenMappedOverlays(std::span<Tree* const> trees);
+  void MapLayer(int16_t layer, const std::string& label);
+  void ConfigureOverlay(Tree& tree, const std::vector<std::string>& names);
   void OpenBindRootfs();
-  void ConfigureOverlay(MountOptions options, const std::string& label);
+  void AttachImage(const Tree& tree);
 
   // mounts.cc
   int16_t OpenTree(const std::string& path, bool recursive, const std::string& label);
@@ -84,6 +107,7 @@ class MountPlanner {
   int16_t root_ = kNoSlot;
   int16_t terminal_ = kNoSlot;
   std::map<size_t, int16_t> sources_;       // index of the mount -> slot of its opened source
+  std::map<size_t, Tree> images_;           // the same of images
   std::map<std::string, int16_t> devices_;  // path of the device -> slot of its opened node
 };
 

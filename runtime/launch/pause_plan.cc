@@ -41,16 +41,18 @@ void AddTemplateMount(PlanBuilder& plan, int16_t root, const TemplateMount& moun
   move.text = plan.Text(mount.directory);
 }
 
-// The template that containers join and copy: r for their root, p proc, s sysfs, m the pod's /dev/shm.
+// The template that containers join and copy: r for their root, i for images, p proc, s sysfs, m the pod's /dev/shm.
 // The new root is attached somewhere in the old one first, because pivot_root asks for a mount point.
 void AddTemplate(PlanBuilder& plan, const PauseLaunch& launch) {
   plan.Add(Op::kPrivateRoot, "make mounts private");
   const int16_t root = plan.Slot();
   AddTemplateMount(plan, kNoSlot, {"tmpfs", "", {{"mode", "0755"}, {"size", "65536"}}}, root);
-  PlanStep& make = plan.Add(Op::kMakeDirectory, "make the mount point of root file systems");
-  make.fd = root;
-  make.text = plan.Text("r");
-  make.a = 0755;
+  for (const char* name : {"r", "i"}) {
+    PlanStep& make = plan.Add(Op::kMakeDirectory, "make the mount points of root file systems and images");
+    make.fd = root;
+    make.text = plan.Text(name);
+    make.a = 0755;
+  }
   PlanStep& attach = plan.Add(Op::kMoveMount, "attach the pod's mount namespace");
   attach.fd = root;
   attach.text = plan.Text("/dev");

@@ -87,10 +87,11 @@ enum StepFlag : uint16_t {
   kMissingOk = 1,     // ENOENT ends the step without an error
   kPermissionOk = 2,  // EACCES and EPERM too
   kRecursive = 4,
-  // Of kOpenTree with a path of the host:
+  // Of kOpenTree:
   kMakeMissing = 8,    // a directory is made where nothing is
   kNoMagicLinks = 16,  // nothing behind /proc/PID/root and the like
   kNotProc = 32,       // nothing below a procfs
+  kBeneath = 64,       // the path is below fd and leaves it neither by ".." nor by a link
 };
 
 // kTargetLikeSource: as the descriptor fd2 is.

@@ -24,6 +24,7 @@
 #include "runtime/oci/commands.h"
 #include "runtime/oci/hooks.h"
 #include "runtime/oci/launch.h"
+#include "runtime/oci/seccomp_agent.h"
 #include "runtime/oci/state_store.h"
 #include "runtime/oci/terminal.h"
 #include "runtime/spec/spec_json.h"
@@ -203,10 +204,9 @@ Result<Given> OpenGiven(const Spec& spec, const SeccompFilter& filter, const Cre
     given.numbers.push_back(given.console.theirs.get());
   }
   if (filter != nullptr && filter->notifies) {
-    std::array<int, 2> ends{};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return Error::Errno("socketpair");
-    given.listener.Reset(ends[0]);
-    given.Add(UniqueFd(ends[1]));
+    ASSIGN_OR_RETURN(ListenerSocket socket, MakeListenerSocket());
+    given.listener = std::move(socket.ours);
+    given.Add(std::move(socket.theirs));
   }
   for (size_t i = 0; i < options.preserve_fds; ++i) given.numbers.push_back(static_cast<int>(3 + i));
   return given;
@@ -216,20 +216,6 @@ Result<> SetProcess(ContainerState& state, const StartedProcess& process) {
   state.pid = process.pid;
   ASSIGN_OR_RETURN(state.start_time, ProcessStartTime(process.pid));
   return {};
-}
-
-// Whoever answers for the container's system calls gets the listener with the container's state
-// (runtime-spec config-linux.md, "The Container Process State").
-Result<> HandOnListener(ContainerState& state, const StartedProcess& process, const UniqueFd& listener) {
-  RETURN_IF_ERROR(SetProcess(state, process));
-  const Seccomp& seccomp = *state.spec.linux.seccomp;
-  ASSIGN_OR_RETURN(const UniqueFd socket, ConnectUnix(seccomp.listener_path), "seccomp listener");
-  const Json message = {{"ociVersion", "1.2.0"},
-                        {"fds", {"seccompFd"}},
-                        {"pid", state.pid},
-                        {"metadata", seccomp.listener_metadata},
-                        {"state", StateJson(state, Status::kCreating)}};
-  return SendDescriptor(socket.get(), message.dump(), listener.get());
 }
 
 // At the gate: everything but the root is there.
@@ -278,8 +264,10 @@ Result<Created> CreateContainer(const Global& global, const CreateOptions& optio
       .gate = given.gate_write.get(),
       .at_gate = [&](const StartedProcess& process) { return RunCreateHooks(state, given, process); },
       .listener = given.listener.get(),
-      .hand_on = [&](const StartedProcess& process,
-                     const UniqueFd& listener) { return HandOnListener(state, process, listener); }};
+      .hand_on = [&](const StartedProcess& process, const UniqueFd& listener) -> Result<> {
+        RETURN_IF_ERROR(SetProcess(state, process));
+        return HandOnListener(state, Status::kCreating, process.pid, listener);
+      }};
   ASSIGN_OR_RETURN(created.process, LaunchAndWait(plan, fds, attendance));
   RETURN_IF_ERROR(SetProcess(state, created.process));
   RETURN_IF_ERROR(store.Save(directory.get(), state));

@@ -13,6 +13,7 @@
 #include "runtime/launch/container_plan.h"
 #include "runtime/oci/commands.h"
 #include "runtime/oci/launch.h"
+#include "runtime/oci/seccomp_agent.h"
 #include "runtime/oci/state_store.h"
 #include "runtime/oci/terminal.h"
 #include "runtime/spec/spec_json.h"
@@ -139,6 +140,7 @@ Result<LaunchPlan> PlanProcess(const ContainerState& state, const Process& proce
   launch.host_cgroup = (namespaces & CLONE_NEWCGROUP) == 0;
   launch.user = entered.user;
   launch.console = process.terminal;
+  launch.listener = filter != nullptr && filter->notifies;
   launch.preserved = preserved;
   launch.seccomp = filter;
   return PlanExec(launch);
@@ -153,9 +155,6 @@ Result<int> Exec(const Global& global, const ExecOptions& options) {
   RETURN_IF_ERROR(CheckRunning(store, state, options.ignore_paused));
   ASSIGN_OR_RETURN(const Process process, ProcessToRun(state, options));
   ASSIGN_OR_RETURN(const SeccompFilter filter, FilterOf(state.spec));
-  if (filter != nullptr && filter->notifies) {
-    return Error::Make(ErrorCode::kUnimplemented, "exec: into a container with SCMP_ACT_NOTIFY");
-  }
   const auto container = ProcessOf(state);
   if (!container) return Error::Make(ErrorCode::kFailedPrecondition, "cannot exec in a stopped container");
   ASSIGN_OR_RETURN(const Entered entered, LookAt(state));
@@ -166,6 +165,11 @@ Result<int> Exec(const Global& global, const ExecOptions& options) {
   if (process.terminal) {
     ASSIGN_OR_RETURN(console, MakeConsole(options.console_socket, options.detach));
     given.push_back(console.theirs.get());
+  }
+  ListenerSocket listener;
+  if (filter != nullptr && filter->notifies) {
+    ASSIGN_OR_RETURN(listener, MakeListenerSocket());
+    given.push_back(listener.theirs.get());
   }
   for (size_t i = 0; i < options.preserve_fds; ++i) given.push_back(static_cast<int>(3 + i));
   ASSIGN_OR_RETURN(const UniqueFd own_pid_ns, OpenAt(AT_FDCWD, "/proc/self/ns/pid", O_RDONLY));
@@ -179,7 +183,11 @@ Result<int> Exec(const Global& global, const ExecOptions& options) {
                       .pid_join = container->get(),
                       .own_pid_ns = own_pid_ns.get(),
                       .given = given};
-  ASSIGN_OR_RETURN(const StartedProcess started, LaunchAndWait(plan, fds, {}), "exec");
+  const Attendance attendance{.listener = listener.ours.get(),
+                              .hand_on = [&](const StartedProcess& process, const UniqueFd& received) {
+                                return HandOnListener(state, Status::kRunning, process.pid, received);
+                              }};
+  ASSIGN_OR_RETURN(const StartedProcess started, LaunchAndWait(plan, fds, attendance), "exec");
   RETURN_IF_ERROR(WritePidFile(options.pid_file, started.pid));
   console.theirs.Reset();
   if (options.detach) return 0;

@@ -103,6 +103,30 @@ TEST_F(OciSeccomp, TheListenerArrivesWithTheStateAndAnswersACall) {
   EXPECT_FALSE(std::filesystem::exists(InRoot("tmp/x")));
 }
 
+TEST_F(OciSeccomp, TheListenerOfAnExecArrivesToo) {
+  Notify({"mkdir", "mkdirat"});
+  SetScript("sleep 1000");
+  {
+    Agent agent(Path("agent"));
+    std::thread answers([&] { agent.Answer(0, 0); });
+    EXPECT_EQ(Create().code, 0);
+    answers.join();
+  }
+  std::filesystem::remove(Path("agent"));
+  EXPECT_EQ(Oci({"start", "c"}).code, 0);
+  EXPECT_THAT(Oci({"exec", "c", "true"}).err, HasSubstr("seccomp listener: connect to")) << "nobody would answer";
+  Agent agent(Path("agent"));
+  std::thread answers([&] { agent.Answer(1, ENOMEDIUM); });
+  const Outcome outcome = Oci({"exec", "c", "sh", "-c", "mkdir /tmp/x 2>/dev/null || echo none"});
+  answers.join();
+  EXPECT_EQ(outcome.out, "none\n") << outcome.err;
+  EXPECT_EQ(agent.answered(), 1);
+  const Json state = Json::parse(agent.state());
+  EXPECT_NE(state.at("pid"), PidOf()) << "of the process that has the filter";
+  EXPECT_EQ(state.at("state").at("pid"), PidOf());
+  EXPECT_EQ(state.at("state").at("status"), "running");
+}
+
 TEST_F(OciSeccomp, ACallOfTheLastStepsBeforeTheProgramIsAnsweredToo) {
   Notify({"dup3"});
   Agent agent(Path("agent"));

@@ -129,17 +129,38 @@ TEST_F(Store, ASnapshotKeepsItsLayersUntilItIsRemoved) {
   const ImagePtr image = ImportSimple("a:1", {"base", "top"});
   const auto snapshot = store_->CreateSnapshot(kId, *image);
   ASSERT_TRUE(snapshot) << snapshot.error().message();
-  EXPECT_THAT(snapshot->lower, ElementsAre(image->layers[1], image->layers[0])) << "top first";
+  EXPECT_THAT(snapshot->layers.lower, ElementsAre(image->layers[1], image->layers[0])) << "top first";
   EXPECT_TRUE(OpenAt(AT_FDCWD, snapshot->upper, O_RDONLY | O_DIRECTORY));
   EXPECT_TRUE(OpenAt(AT_FDCWD, snapshot->work, O_RDONLY | O_DIRECTORY));
-  EXPECT_TRUE(OpenAt(AT_FDCWD, snapshot->layers_dir + "/" + snapshot->lower[0], O_RDONLY | O_DIRECTORY));
+  EXPECT_TRUE(OpenAt(AT_FDCWD, snapshot->layers_dir + "/" + snapshot->layers.lower[0], O_RDONLY | O_DIRECTORY));
   ASSERT_TRUE(store_->Remove("a:1"));
   EXPECT_THAT(Files("layers"), SizeIs(2));
   Reopen();
   EXPECT_THAT(Files("layers"), SizeIs(2)) << "also after a restart";
-  EXPECT_EQ(store_->GetSnapshot(kId)->lower, snapshot->lower);
+  EXPECT_EQ(store_->GetSnapshot(kId)->layers.lower, snapshot->layers.lower);
   ASSERT_TRUE(store_->RemoveSnapshot(kId));
   EXPECT_TRUE(store_->RemoveSnapshot(kId)) << "is gone already";
+  ExpectEmpty();
+}
+
+TEST_F(Store, ASnapshotKeepsTheLayersOfItsVolumesToo) {
+  const ImagePtr image = ImportSimple("a:1", {"base"});
+  const ImagePtr volume = ImportSimple("b:1", {"data", "more"});
+  const auto snapshot = store_->CreateSnapshot(kId, *image, std::vector{volume, volume});
+  ASSERT_TRUE(snapshot) << snapshot.error().message();
+  const LayerNames names = {volume->layers[1], volume->layers[0]};
+  EXPECT_THAT(snapshot->layers.volumes, ElementsAre(names, names));
+  ASSERT_TRUE(store_->Remove("b:1"));
+  EXPECT_THAT(Files("layers"), SizeIs(3));
+  Reopen();
+  EXPECT_THAT(store_->GetSnapshot(kId)->layers.volumes, ElementsAre(names, names)) << "also after a restart";
+  const std::string other(64, 'f');
+  EXPECT_EQ(store_->CreateSnapshot(other, *store_->Find("a:1"), std::vector{volume}).error().code(),
+            ErrorCode::kNotFound)
+      << "of an image that is gone";
+  ASSERT_TRUE(store_->RemoveSnapshot(kId));
+  EXPECT_THAT(Files("layers"), SizeIs(1));
+  ASSERT_TRUE(store_->Remove("a:1"));
   ExpectEmpty();
 }
 
@@ -278,7 +299,7 @@ TEST_F(Store, CreatingAndRemovingAtOnceLosesNoLayerInUse) {
         EXPECT_EQ(snapshot.error().code(), ErrorCode::kNotFound) << snapshot.error().message();
         continue;
       }
-      EXPECT_TRUE(OpenAt(AT_FDCWD, snapshot->layers_dir + "/" + snapshot->lower[0] + "/x", O_RDONLY));
+      EXPECT_TRUE(OpenAt(AT_FDCWD, snapshot->layers_dir + "/" + snapshot->layers.lower[0] + "/x", O_RDONLY));
       EXPECT_TRUE(store_->RemoveSnapshot(kId));
     }
   }

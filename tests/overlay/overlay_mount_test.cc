@@ -103,7 +103,7 @@ TEST_F(OverlayMount, ASnapshotCanBeMountedAndShowsTheRootOfItsTopLayer) {
     return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value.c_str(), 0);
   };
   const std::string lower =
-      snapshot->layers_dir + "/" + snapshot->lower[0] + ":" + snapshot->layers_dir + "/" + snapshot->lower[1];
+      snapshot->layers_dir + "/" + snapshot->layers.lower[0] + ":" + snapshot->layers_dir + "/" + snapshot->layers.lower[1];
   ASSERT_EQ(set("lowerdir", lower), 0);
   ASSERT_EQ(set("upperdir", snapshot->upper), 0);
   ASSERT_EQ(set("workdir", snapshot->work), 0);

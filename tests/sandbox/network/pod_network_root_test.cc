@@ -11,6 +11,7 @@
 #include "sandbox/network/netns.h"
 #include "sandbox/network/pod_network.h"
 #include "tests/fixtures/root_environment.h"
+#include "tests/fixtures/time_scale.h"
 #include "tests/sandbox/network/fake_plugins.h"
 
 namespace fermata::sandbox {
@@ -23,7 +24,7 @@ constexpr const char* kConf = R"({"cniVersion":"1.1.0","name":"net","plugins":[{
 
 // Until something is so that another thread or process brings about.
 bool Eventually(const std::function<bool()>& done) {
-  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  const auto deadline = std::chrono::steady_clock::now() + testing::Scaled(20s);
   while (!done()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     std::this_thread::sleep_for(2ms);
@@ -74,9 +75,10 @@ class PodNetworkTest : public ::testing::Test {
     options.cni_conf_template = fakes_ / "template";
     options.data_dir = fakes_ / "data";
     options.netns_dir = fakes_ / "netns";
-    options.timeouts = {.add = 500ms, .del = 500ms, .status = 500ms};
+    const auto timeout = testing::Scaled(500ms);
+    options.timeouts = {.add = timeout, .del = timeout, .status = timeout};
     options.backoff = {.first = 20ms, .most = 100ms};
-    options.stop_wait = 2s;
+    options.stop_wait = testing::Scaled(2s);
     network_ = std::make_unique<PodNetwork>(options, nullptr);
     ASSERT_OK(network_->Start({}));
   }
@@ -153,9 +155,9 @@ TEST_F(PodNetworkTest, F09AHangingDelHoldsUpNeitherTheStopNorTheState) {
   fakes_.Make("plugin", "sleep 4711");
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_OK(network_->Detach(pod_));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 3s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, testing::Scaled(3s));
   (void)network_->Status();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 3s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, testing::Scaled(3s));
   fakes_.MakeGood("plugin");
   EXPECT_TRUE(Eventually([&] { return network_->Attachments().empty(); }));
 }
