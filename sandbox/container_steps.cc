@@ -44,9 +44,7 @@ Result<> PutRecord(ContainerBuild& build) { return build.engine.store->Put(build
 Result<> EraseRecord(ContainerBuild& build) { return build.engine.store->Erase(build.record.id); }
 
 // Sources are not touched here: they may hang, and the container's own process opens, or makes, them.
-Result<> CheckMounts(ContainerBuild& build) {
-  return CheckMountSources(*build.engine.paths, build.record.spec);
-}
+Result<> CheckMounts(ContainerBuild& build) { return CheckMountSources(*build.engine.paths, build.record.spec); }
 
 Result<> KeepMounts(ContainerBuild&) { return {}; }  // what is in them is the user's
 

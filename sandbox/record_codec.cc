@@ -46,8 +46,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SandboxSpec, owner, name, uid, n
                                                 labels, annotations, sysctls, host_aliases, namespaces, privileged,
                                                 shm_bytes, manifest, manifest_index)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerMount, container_path, host_path, readonly, recursive_readonly,
-                                                selinux_relabel, propagation, uids, gids, image, image_sub_path, image_id,
-                                                options)
+                                                selinux_relabel, propagation, uids, gids, image, image_sub_path,
+                                                image_id, options)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(DeviceRequest, container_path, host_path, permissions)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SecurityContext, privileged, namespaces, add_capabilities,
                                                 drop_capabilities, add_ambient_capabilities, run_as_user, run_as_group,

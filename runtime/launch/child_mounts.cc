@@ -214,7 +214,8 @@ int MakeSource(const char* path) noexcept {
 long OpenStepTree(const ChildState& state, const PlanStep& step) noexcept {
   const char* path = state.plan.Text(step.text);
   const int directory = Fd(state, step.fd);
-  if ((step.flags & (kMakeMissing | kNoMagicLinks | kNotProc | kBeneath)) == 0) return OpenTree(directory, path, step.a);
+  if ((step.flags & (kMakeMissing | kNoMagicLinks | kNotProc | kBeneath)) == 0)
+    return OpenTree(directory, path, step.a);
   const long tree = OpenSource(directory, path, step);
   if (tree >= 0 || errno != ENOENT || (step.flags & kMakeMissing) == 0) return tree;
   return MakeSource(path) == 0 ? OpenSource(directory, path, step) : -1;

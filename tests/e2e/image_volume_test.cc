@@ -86,7 +86,8 @@ TEST_F(ImageVolumeTest, ShowsAPartOfIt) {
 
 TEST_F(ImageVolumeTest, RootOfAUserNamespaceOwnsTheFiles) {
   v1::PodSandboxConfig config = cri().PodConfig("mapped");
-  auto& user = *config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->mutable_userns_options();
+  auto& user =
+      *config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->mutable_userns_options();
   user.set_mode(v1::POD);
   for (auto* list : {user.mutable_uids(), user.mutable_gids()}) {
     v1::IDMapping& mapping = *list->Add();

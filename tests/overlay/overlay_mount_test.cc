@@ -102,8 +102,8 @@ TEST_F(OverlayMount, ASnapshotCanBeMountedAndShowsTheRootOfItsTopLayer) {
   const auto set = [&](const char* key, const std::string& value) {
     return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value.c_str(), 0);
   };
-  const std::string lower =
-      snapshot->layers_dir + "/" + snapshot->layers.lower[0] + ":" + snapshot->layers_dir + "/" + snapshot->layers.lower[1];
+  const std::string lower = snapshot->layers_dir + "/" + snapshot->layers.lower[0] + ":" + snapshot->layers_dir + "/" +
+                            snapshot->layers.lower[1];
   ASSERT_EQ(set("lowerdir", lower), 0);
   ASSERT_EQ(set("upperdir", snapshot->upper), 0);
   ASSERT_EQ(set("workdir", snapshot->work), 0);
