@@ -198,6 +198,77 @@ std::vector<std::string> TakeImpossible(const Cgroup& cgroup, const std::vector<
   return sentences;
 }
 
+// What cannot be written is an error or goes to the warnings; the rest stays in `writes`.
+Result<ApplyReport> CheckControllers(const Cgroup& cgroup, std::vector<ControlWrite>& writes,
+                                     MissingControllers missing) {
+  ApplyReport report;
+  if (writes.empty()) return report;
+  ASSIGN_OR_RETURN(const std::vector<std::string> controllers, cgroup.Controllers(), "apply limits");
+  report.warnings = TakeImpossible(cgroup, controllers, writes);
+  if (missing == MissingControllers::kWarn || report.warnings.empty()) return report;
+  std::string sentences;
+  for (const std::string& sentence : report.warnings) sentences += (sentences.empty() ? "" : "; ") + sentence;
+  sentences += "; with [cgroup] missing_controllers = \"warn\" in the configuration it starts without that limit";
+  return Error(ErrorCode::kFailedPrecondition, std::move(sentences));
+}
+
+// Files with a line for each device; a write replaces the line that begins as it does.
+bool HasLines(const std::string& file) { return file.starts_with("io.") || file.starts_with("rdma."); }
+
+// The write that makes undone what `write` is about to do.
+Result<ControlWrite> UndoOf(const Cgroup& cgroup, const ControlWrite& write) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFileAt(cgroup.fd(), write.file));
+  if (!HasLines(write.file)) return ControlWrite{write.file, std::string(Trim(text))};
+  const std::string key = write.value.substr(0, write.value.find(' '));
+  for (const std::string_view line : Split(Trim(text), '\n')) {
+    if (line.starts_with(key + " ")) return ControlWrite{write.file, std::string(line)};
+  }
+  // No line: nothing was set. The kernel shows none again once all is at its default.
+  return ControlWrite{write.file, write.file == "io.max"      ? key + " rbps=max wbps=max riops=max wiops=max"
+                                  : write.file == "io.weight" ? key + " default"
+                                                              : key + " hca_handle=max hca_object=max"};
+}
+
+Result<> WriteOrUndo(const Cgroup& cgroup, const std::vector<ControlWrite>& writes) {
+  std::vector<ControlWrite> undo;
+  for (const ControlWrite& write : writes) {
+    auto back = UndoOf(cgroup, write);
+    if (!back && back.error().saved_errno() == ENOENT && HarmlessWhenAbsent(write)) continue;
+    auto written = back ? WriteOne(cgroup, write) : Result<>(std::move(back).error());
+    if (written) {
+      undo.push_back(std::move(back).value());
+      continue;
+    }
+    Error error = std::move(written).error();
+    for (auto entry = undo.rbegin(); entry != undo.rend(); ++entry) {
+      if (auto undone = WriteOne(cgroup, *entry); !undone) {
+        error = std::move(error).Wrap("not undone: ", entry->file, ": ", undone.error().message(), "; after");
+      }
+    }
+    return error;
+  }
+  return {};
+}
+
+template <typename Value>
+void Replace(std::optional<Value>& base, const std::optional<Value>& change) {
+  if (change) base = change;
+}
+void Replace(uint64_t& base, uint64_t change) {
+  if (change != 0) base = change;
+}
+void Replace(std::string& base, const std::string& change) {
+  if (!change.empty()) base = change;
+}
+template <typename Value>
+void Replace(std::map<std::string, Value>& base, const std::map<std::string, Value>& change) {
+  for (const auto& [key, value] : change) base[key] = value;
+}
+template <typename Value>
+void Replace(std::vector<Value>& base, const std::vector<Value>& change) {
+  if (!change.empty()) base = change;
+}
+
 }  // namespace
 
 uint64_t WeightFromShares(uint64_t shares) {
@@ -235,18 +306,44 @@ Result<std::vector<ControlWrite>> RenderSettings(const Resources& resources) {
 
 Result<ApplyReport> Apply(const Cgroup& cgroup, const Resources& resources, MissingControllers missing) {
   ASSIGN_OR_RETURN(std::vector<ControlWrite> writes, RenderSettings(resources));
-  ApplyReport report;
+  ASSIGN_OR_RETURN(ApplyReport report, CheckControllers(cgroup, writes, missing));
   if (writes.empty()) return report;
-  ASSIGN_OR_RETURN(const std::vector<std::string> controllers, cgroup.Controllers(), "apply limits");
-  report.warnings = TakeImpossible(cgroup, controllers, writes);
-  if (missing == MissingControllers::kError && !report.warnings.empty()) {
-    std::string sentences;
-    for (const std::string& sentence : report.warnings) sentences += (sentences.empty() ? "" : "; ") + sentence;
-    sentences += "; with [cgroup] missing_controllers = \"warn\" in the configuration it starts without that limit";
-    return Error(ErrorCode::kFailedPrecondition, std::move(sentences));
-  }
   if (resources.check_memory_limit) RETURN_IF_ERROR(CheckUsage(cgroup, resources.memory_limit_bytes));
   for (const ControlWrite& write : writes) RETURN_IF_ERROR(WriteOne(cgroup, write), "apply limits");
+  return report;
+}
+
+Resources Merge(Resources base, const Resources& change) {
+  Replace(base.cpu_shares, change.cpu_shares);
+  Replace(base.cpu_quota_us, change.cpu_quota_us);
+  Replace(base.cpu_period_us, change.cpu_period_us);
+  Replace(base.cpu_burst_us, change.cpu_burst_us);
+  Replace(base.cpu_idle, change.cpu_idle);
+  Replace(base.cpuset_cpus, change.cpuset_cpus);
+  Replace(base.cpuset_mems, change.cpuset_mems);
+  Replace(base.memory_limit_bytes, change.memory_limit_bytes);
+  Replace(base.memory_reservation_bytes, change.memory_reservation_bytes);
+  Replace(base.swap_limit_bytes, change.swap_limit_bytes);
+  base.check_memory_limit = change.check_memory_limit;
+  Replace(base.pids_limit, change.pids_limit);
+  Replace(base.io_weight, change.io_weight);
+  Replace(base.io_device_weights, change.io_device_weights);
+  Replace(base.io_limits, change.io_limits);
+  Replace(base.rdma_limits, change.rdma_limits);
+  Replace(base.hugepage_limits, change.hugepage_limits);
+  Replace(base.oom_group, change.oom_group);
+  Replace(base.unified, change.unified);
+  return base;
+}
+
+Result<ApplyReport> Update(const Cgroup& cgroup, const Resources& before, const Resources& after,
+                           MissingControllers missing) {
+  ASSIGN_OR_RETURN(std::vector<ControlWrite> writes, RenderSettings(after));
+  ASSIGN_OR_RETURN(const std::vector<ControlWrite> known, RenderSettings(before));
+  std::erase_if(writes, [&](const ControlWrite& write) { return std::ranges::find(known, write) != known.end(); });
+  ASSIGN_OR_RETURN(ApplyReport report, CheckControllers(cgroup, writes, missing));
+  if (after.check_memory_limit) RETURN_IF_ERROR(CheckUsage(cgroup, after.memory_limit_bytes));
+  RETURN_IF_ERROR(WriteOrUndo(cgroup, writes), "update limits");
   return report;
 }
 

@@ -95,4 +95,12 @@ Result<std::vector<ControlWrite>> RenderSettings(const Resources& resources);
 Result<ApplyReport> Apply(const Cgroup& cgroup, const Resources& resources,
                           MissingControllers missing = MissingControllers::kError);
 
+// `base` with what `change` asks for in its place; entries of maps one by one.
+Resources Merge(Resources base, const Resources& change);
+
+// As Apply, for a group that has `before`: only what is different in `after` is written, and after a failure what was
+// written is as it was before. Where even that fails the error says so.
+Result<ApplyReport> Update(const Cgroup& cgroup, const Resources& before, const Resources& after,
+                           MissingControllers missing = MissingControllers::kError);
+
 }  // namespace fermata::cgroups

@@ -41,6 +41,7 @@ v1::Container ToContainer(const sandbox::ContainerRecord& record);
 v1::ContainerStatus ToContainerStatus(const sandbox::ContainerRecord& record);
 // What was asked for, not what was made of it: kubelet's in-place resize compares it with its own numbers.
 v1::LinuxContainerResources ToLinuxContainerResources(const sandbox::ContainerSpec& spec);
+v1::LinuxContainerResources ToProto(const cgroups::Resources& resources);  // the same without oom_score_adj
 v1::Image ToImage(const overlay::Image& image);
 
 // All fields of a filter must agree; an empty one does not restrict; ids by their beginning. A sandbox that is

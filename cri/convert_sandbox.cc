@@ -1,4 +1,5 @@
 // PodSandboxConfig to SandboxSpec: a table of readers, one a group of fields.
+#include "cri/convert.h"
 #include "cri/convert_internal.h"
 #include "sandbox/spec_checks.h"
 
@@ -116,7 +117,8 @@ Result<> ReadSecurity(const v1::PodSandboxConfig& config, SandboxSpec& spec) {
   return {};
 }
 
-// `overhead` and `resources` only announce the sums of what kubelet itself writes to the pod's group.
+// `overhead` and `resources` are the sums of what kubelet itself writes to the pod's group; only a group of ours gets
+// them from us.
 Result<> ReadLinux(const v1::PodSandboxConfig& config, SandboxSpec& spec) {
   const v1::LinuxPodSandboxConfig& linux_config = config.linux();
   if (!linux_config.cgroup_parent().empty()) {
@@ -129,6 +131,9 @@ Result<> ReadLinux(const v1::PodSandboxConfig& config, SandboxSpec& spec) {
     RETURN_IF_ERROR(sandbox::CheckSysctl(name, value, spec.namespaces), "linux.sysctls");
   }
   spec.sysctls = convert::ToMap(linux_config.sysctls());
+  ASSIGN_OR_RETURN(spec.overhead, FromProto(linux_config.overhead()), "linux.overhead");
+  ASSIGN_OR_RETURN(spec.resources, FromProto(linux_config.resources()), "linux.resources");
+  RETURN_IF_ERROR(cgroups::RenderSettings(spec.resources), "linux.resources");
   return {};
 }
 

@@ -168,14 +168,18 @@ v1::ContainerStatus ToContainerStatus(const sandbox::ContainerRecord& record) {
 }
 
 v1::LinuxContainerResources ToLinuxContainerResources(const sandbox::ContainerSpec& spec) {
-  const cgroups::Resources& resources = spec.resources;
+  v1::LinuxContainerResources out = ToProto(spec.resources);
+  out.set_oom_score_adj(spec.oom_score_adj.value_or(0));
+  return out;
+}
+
+v1::LinuxContainerResources ToProto(const cgroups::Resources& resources) {
   v1::LinuxContainerResources out;
   out.set_cpu_period(static_cast<int64_t>(resources.cpu_period_us));
   out.set_cpu_quota(resources.cpu_quota_us.value_or(0));
   out.set_cpu_shares(static_cast<int64_t>(resources.cpu_shares));
   out.set_memory_limit_in_bytes(resources.memory_limit_bytes.value_or(0));
   out.set_memory_swap_limit_in_bytes(resources.swap_limit_bytes.value_or(0));
-  out.set_oom_score_adj(spec.oom_score_adj.value_or(0));
   out.set_cpuset_cpus(resources.cpuset_cpus);
   out.set_cpuset_mems(resources.cpuset_mems);
   for (const auto& [size, bytes] : resources.hugepage_limits) {

@@ -4,6 +4,7 @@
 #include "cri/server.h"
 #include "runtime/base/json.h"
 #include "runtime/spec/spec_json.h"
+#include "sandbox/resource_update.h"
 
 namespace fermata::cri {
 namespace {
@@ -65,6 +66,23 @@ grpc::ServerUnaryReactor* RuntimeService::RemoveContainer(grpc::CallbackServerCo
     ASSIGN_OR_RETURN(const sandbox::ContainerPtr found,
                      FindContainer(*engine_.store, request->container_id(), visible_));
     return found == nullptr ? Result<>() : containers_.Remove(found->id);
+  });
+}
+
+// Annotations of an update are for runtimes that understand theirs; ours has none.
+grpc::ServerUnaryReactor* RuntimeService::UpdateContainerResources(grpc::CallbackServerContext* context,
+                                                                   const v1::UpdateContainerResourcesRequest* request,
+                                                                   v1::UpdateContainerResourcesResponse*) {
+  return Serve("UpdateContainerResources", context, engine_.tasks, [=, this]() -> Result<> {
+    ASSIGN_OR_RETURN(const sandbox::ContainerPtr found,
+                     GetContainer(*engine_.store, request->container_id(), visible_));
+    if (request->has_windows()) {
+      return Error::Make(ErrorCode::kInvalidArgument, "windows: this runtime runs Linux containers only");
+    }
+    sandbox::ResourceChange change;
+    ASSIGN_OR_RETURN(change.limits, FromProto(request->linux()), "linux");
+    ASSIGN_OR_RETURN(change.oom_score_adj, OomScoreAdj(request->linux()), "linux");
+    return sandbox::UpdateContainer(engine_, found->id, change);
   });
 }
 

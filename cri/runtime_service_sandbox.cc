@@ -1,17 +1,29 @@
 // Pod sandboxes.
+#include <google/protobuf/util/json_util.h>
+
 #include "cri/convert.h"
 #include "cri/runtime_service.h"
 #include "cri/server.h"
 #include "runtime/base/json.h"
+#include "sandbox/resource_update.h"
 
 namespace fermata::cri {
 namespace {
+
+// In the words of the CRI, and only what was asked for.
+Json ResourcesJson(const cgroups::Resources& resources) {
+  std::string text;
+  const auto done = google::protobuf::util::MessageToJsonString(ToProto(resources), &text);
+  return done.ok() ? Json::parse(text, nullptr, false) : Json();
+}
 
 std::string VerboseInfo(const sandbox::SandboxRecord& record) {
   return Json({{"pid", record.pause_pid},
                {"image", ""},
                {"runtimeType", "fermata"},
                {"cgroup", record.group},
+               {"overhead", ResourcesJson(record.spec.overhead)},
+               {"resources", ResourcesJson(record.spec.resources)},
                {"sandboxMetadata", {{"createdAt", record.created_at_ns}, {"bootId", record.boot_id}}}})
       .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -48,6 +60,17 @@ grpc::ServerUnaryReactor* RuntimeService::RemovePodSandbox(grpc::CallbackServerC
   return Serve("RemovePodSandbox", context, engine_.tasks, [=, this]() -> Result<> {
     ASSIGN_OR_RETURN(const sandbox::SandboxPtr found, FindSandbox(*engine_.store, request->pod_sandbox_id(), visible_));
     return found == nullptr ? Result<>() : sandboxes_.Remove(found->id);
+  });
+}
+
+grpc::ServerUnaryReactor* RuntimeService::UpdatePodSandboxResources(grpc::CallbackServerContext* context,
+                                                                    const v1::UpdatePodSandboxResourcesRequest* request,
+                                                                    v1::UpdatePodSandboxResourcesResponse*) {
+  return Serve("UpdatePodSandboxResources", context, engine_.tasks, [=, this]() -> Result<> {
+    ASSIGN_OR_RETURN(const sandbox::SandboxPtr found, GetSandbox(*engine_.store, request->pod_sandbox_id(), visible_));
+    ASSIGN_OR_RETURN(const cgroups::Resources overhead, FromProto(request->overhead()), "overhead");
+    ASSIGN_OR_RETURN(const cgroups::Resources resources, FromProto(request->resources()), "resources");
+    return sandbox::UpdateSandbox(engine_, found->id, overhead, resources);
   });
 }
 

@@ -33,7 +33,6 @@ class RefusedStream : public grpc::ServerWriteReactor<Message> {
 
 REFUSE_STREAM(StreamPodSandboxes, StreamPodSandboxesRequest, StreamPodSandboxesResponse)
 REFUSE_STREAM(StreamContainers, StreamContainersRequest, StreamContainersResponse)
-REFUSE_UNARY(UpdateContainerResources, UpdateContainerResourcesRequest, UpdateContainerResourcesResponse)
 REFUSE_UNARY(ContainerStats, ContainerStatsRequest, ContainerStatsResponse)
 REFUSE_UNARY(ListContainerStats, ListContainerStatsRequest, ListContainerStatsResponse)
 REFUSE_STREAM(StreamContainerStats, StreamContainerStatsRequest, StreamContainerStatsResponse)
@@ -47,6 +46,5 @@ REFUSE_STREAM(GetContainerEvents, GetEventsRequest, ContainerEventResponse)
 REFUSE_UNARY(ListMetricDescriptors, ListMetricDescriptorsRequest, ListMetricDescriptorsResponse)
 REFUSE_UNARY(ListPodSandboxMetrics, ListPodSandboxMetricsRequest, ListPodSandboxMetricsResponse)
 REFUSE_STREAM(StreamPodSandboxMetrics, StreamPodSandboxMetricsRequest, StreamPodSandboxMetricsResponse)
-REFUSE_UNARY(UpdatePodSandboxResources, UpdatePodSandboxResourcesRequest, UpdatePodSandboxResourcesResponse)
 
 }  // namespace fermata::cri

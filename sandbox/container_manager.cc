@@ -11,6 +11,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/random_id.h"
 #include "runtime/base/signal_name.h"
+#include "sandbox/busy.h"
 #include "sandbox/container_steps.h"
 #include "sandbox/launch_spec.h"
 #include "sandbox/mount_source.h"
@@ -45,31 +46,6 @@ std::string NameKey(const SandboxId& sandbox, const ContainerSpec& spec) {
 Error NotReady(const SandboxId& id) {
   return Error::Make(ErrorCode::kFailedPrecondition, "pod sandbox ", id.str(), " is not ready");
 }
-
-// Marks a container as having a start or a remove under way; only one at a time may.
-class Busy {
- public:
-  static Result<Busy> Take(LivePtr live, const ContainerId& id, std::string_view what) {
-    const std::lock_guard lock(live->mutex);
-    if (!live->busy.insert(id).second) {
-      return Error::Make(ErrorCode::kFailedPrecondition, what, " container ", id.str(),
-                         ": another start or remove runs");
-    }
-    return Busy(std::move(live), id);
-  }
-  Busy(Busy&& other) noexcept = default;
-  Busy& operator=(Busy&&) = delete;
-  ~Busy() {
-    if (live_ == nullptr) return;
-    const std::lock_guard lock(live_->mutex);
-    live_->busy.erase(id_);
-  }
-
- private:
-  Busy(LivePtr live, ContainerId id) : live_(std::move(live)), id_(std::move(id)) {}
-  LivePtr live_;
-  ContainerId id_;
-};
 
 }  // namespace
 

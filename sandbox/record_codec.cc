@@ -44,7 +44,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PortMapping, protocol, container
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SandboxSpec, owner, name, uid, name_space, attempt, hostname,
                                                 log_directory, cgroup_parent, runtime_handler, dns, port_mappings,
                                                 labels, annotations, sysctls, host_aliases, namespaces, privileged,
-                                                shm_bytes, manifest, manifest_index)
+                                                shm_bytes, manifest, manifest_index, overhead, resources)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerMount, container_path, host_path, readonly, recursive_readonly,
                                                 selinux_relabel, propagation, uids, gids, image, image_sub_path,
                                                 image_id, options)

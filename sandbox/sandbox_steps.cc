@@ -7,6 +7,7 @@
 
 #include "cgroups/placement.h"
 #include "runtime/base/file.h"
+#include "runtime/base/log.h"
 #include "sandbox/pod_files.h"
 
 namespace fermata::sandbox {
@@ -45,6 +46,12 @@ Result<> MakeGroups(SandboxBuild& build) {
   RETURN_IF_ERROR(build.engine.cgroup_mount.Create(MonitorGroup(build)));
   ASSIGN_OR_RETURN(auto created, build.engine.cgroup_mount.Create(build.record.group, {WantedControllers()}));
   build.group = std::move(created.cgroup);
+  // Of a group that somebody else has named, he sets the limits too.
+  if (!OwnsParent(build)) return {};
+  ASSIGN_OR_RETURN(const cgroups::Cgroup pod, build.engine.cgroup_mount.OpenBelow(build.record.containers_group));
+  ASSIGN_OR_RETURN(const cgroups::ApplyReport report,
+                   cgroups::Apply(pod, build.record.spec.resources, build.engine.config.missing_controllers));
+  for (const std::string& warning : report.warnings) log::warn("pod {}: {}", build.record.id.str(), warning);
   return {};
 }
 Result<> RemoveGroups(SandboxBuild& build) {

@@ -69,6 +69,7 @@ struct SandboxSpec {
   NamespaceOptions namespaces;
   bool privileged = false;
   uint64_t shm_bytes = uint64_t{64} << 20;
+  cgroups::Resources overhead, resources;  // of the pod as a whole; see UpdateSandbox
   // Owner kPods: the manifest it was made from, and which document of it; the pod engine goes on from here.
   std::string manifest;
   uint32_t manifest_index = 0;

@@ -175,5 +175,60 @@ TEST(Apply, ReportsAFileThatItsControllerDoesNotHaveEvenWhenAskedToWarn) {
   EXPECT_FALSE(std::filesystem::exists(group.path() / "memory.newest"));
 }
 
+TEST(Merge, LeavesWhatIsNotAskedFor) {
+  Resources base;
+  base.cpu_shares = 1024;
+  base.memory_limit_bytes = 4096;
+  base.unified = {{"memory.high", "1"}, {"pids.max", "5"}};
+  Resources change;
+  change.memory_limit_bytes = 8192;
+  change.cpuset_cpus = "0";
+  change.unified = {{"pids.max", "7"}};
+  Resources merged = base;
+  merged.memory_limit_bytes = 8192;
+  merged.cpuset_cpus = "0";
+  merged.unified["pids.max"] = "7";
+  EXPECT_EQ(Merge(base, change), merged);
+  EXPECT_EQ(Merge(base, {}), base);
+}
+
+TEST(Update, WritesOnlyWhatIsDifferent) {
+  const FakeGroup group({{"cgroup.controllers", "cpu memory\n"}, {"cpu.weight", "untouched"}, {"memory.max", "max\n"}});
+  Resources before;
+  before.cpu_shares = 2;
+  Resources after = before;
+  after.memory_limit_bytes = 4096;
+  ASSERT_TRUE(Succeeded(Update(group.Open(), before, after)));
+  EXPECT_EQ(group.Content("cpu.weight"), "untouched");
+  EXPECT_EQ(group.Content("memory.max"), "4096");
+}
+
+TEST(Update, WritesBackWhatItHadWrittenWhenALaterOneFails) {
+  const FakeGroup group({{"cgroup.controllers", "cpu io memory\n"},
+                         {"cpu.weight", "100\n"},
+                         {"cpu.max", "max 100000\n"},
+                         {"io.max", "8:0 rbps=1 wbps=max riops=max wiops=max\n8:16 rbps=2 wbps=2 riops=2 wiops=2\n"}});
+  std::filesystem::create_directory(group.path() / "memory.high");
+  Resources after;
+  after.cpu_shares = 2;
+  after.cpu_quota_us = 50000;
+  after.unified = {{"io.max", "8:16 rbps=9"}, {"memory.high", "4096"}};
+  const auto report = Update(group.Open(), {}, after);
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().message(), HasSubstr("memory.high"));
+  EXPECT_EQ(group.Content("cpu.weight"), "100");
+  EXPECT_EQ(group.Content("cpu.max"), "max 100000");
+  EXPECT_EQ(group.Content("io.max"), "8:16 rbps=2 wbps=2 riops=2 wiops=2");
+}
+
+TEST(Update, RefusesWhatCannotBeWritten) {
+  const FakeGroup group({{"cgroup.controllers", "cpu memory\n"}, {"cpu.weight", ""}});
+  std::filesystem::create_directory(group.path() / "memory.max");
+  Resources after;
+  after.memory_limit_bytes = 4096;
+  EXPECT_THAT(Update(group.Open(), {}, after).error().message(), HasSubstr("update limits"));
+  EXPECT_EQ(Update(group.Open(), {}, {.pids_limit = 1}).error().code(), ErrorCode::kFailedPrecondition);
+}
+
 }  // namespace
 }  // namespace fermata::cgroups

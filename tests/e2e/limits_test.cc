@@ -36,6 +36,13 @@ class LimitsTest : public DaemonTest {
   static v1::LinuxContainerResources& Resources(v1::ContainerConfig& config) {
     return *config.mutable_linux()->mutable_resources();
   }
+  grpc::Status Update(const std::string& id, const v1::LinuxContainerResources& change) {
+    v1::UpdateContainerResourcesRequest request;
+    v1::UpdateContainerResourcesResponse response;
+    request.set_container_id(id);
+    *request.mutable_linux() = change;
+    return Call(*daemon().runtime, &v1::RuntimeService::Stub::UpdateContainerResources, request, &response);
+  }
   // A number of cpu.stat of the container's group.
   int64_t CpuStat(const std::string& id, const std::string& key) {
     std::string group;
@@ -134,6 +141,106 @@ TEST_F(LimitsTest, AProcessLimitStopsForksOfItsContainerOnly) {
   EXPECT_EQ(stopped.out, "");
   EXPECT_NE(stopped.err.find("fork"), std::string::npos) << stopped.err;
   EXPECT_EQ(cri().RunToEnd(pod_, Config({"sh", "-c", script})).out, "forked\n");
+}
+
+TEST_F(LimitsTest, AnUpdateOfARunningContainerHoldsAtOnce) {
+  if (!HasController("cpu") || !HasController("memory")) GTEST_SKIP() << "no cpu and memory controllers in cgroup2";
+  v1::ContainerConfig config = Config({"sh", "-c", "while :; do :; done"});
+  Resources(config).set_memory_limit_in_bytes(64 * kMebibyte);
+  const std::string id = cri().Run(pod_, config);
+  EXPECT_GT(CpuUse(id), 0.5);
+  v1::LinuxContainerResources change;
+  change.set_cpu_period(100'000);
+  change.set_cpu_quota(20'000);
+  ASSERT_TRUE(Ok(Update(id, change)));
+  EXPECT_LT(CpuUse(id), 0.35);
+  EXPECT_EQ(cri().Exec(id, kEatMemory).code, kOomExitCode);
+  change.Clear();
+  change.set_memory_limit_in_bytes(512 * kMebibyte);
+  ASSERT_TRUE(Ok(Update(id, change)));
+  EXPECT_EQ(cri().Exec(id, kEatMemory).code, 0);
+  const v1::LinuxContainerResources now = cri().Status(id).resources().linux();
+  EXPECT_EQ(now.cpu_quota(), 20'000);
+  EXPECT_EQ(now.memory_limit_in_bytes(), 512 * kMebibyte);
+}
+
+TEST_F(LimitsTest, AnUpdateIsWholeOrNothing) {
+  if (!HasController("cpu") || !HasController("memory")) GTEST_SKIP() << "no cpu and memory controllers in cgroup2";
+  v1::ContainerConfig config = Config({"sleep", "1000"});
+  Resources(config).set_memory_limit_in_bytes(64 * kMebibyte);
+  const std::string id = cri().Run(pod_, config);
+  v1::LinuxContainerResources change;
+  change.set_memory_limit_in_bytes(128 * kMebibyte);
+  (*change.mutable_unified())["cpu.weight"] = "1000000";  // out of range, and written last
+  EXPECT_FALSE(Update(id, change).ok());
+  EXPECT_EQ(cri().Status(id).resources().linux().memory_limit_in_bytes(), 64 * kMebibyte);
+  EXPECT_EQ(cri().Exec(id, {"dd", "if=/dev/zero", "of=/dev/null", "bs=100M", "count=1"}).code, kOomExitCode)
+      << "the old limit";
+}
+
+TEST_F(LimitsTest, UpdatesBeforeTheStartAndAcrossARestart) {
+  const std::string id = cri().Create(pod_, Config({"sleep", "1000"}));
+  v1::LinuxContainerResources change;
+  change.set_oom_score_adj(700);
+  ASSERT_TRUE(Ok(Update(id, change)));
+  ASSERT_TRUE(Ok(cri().TryStart(id)));
+  const std::string file = "/proc/" + std::to_string(cri().Pid(id)) + "/oom_score_adj";
+  EXPECT_EQ(ReadText(file), "700\n");
+  change.set_oom_score_adj(800);
+  if (HasController("hugetlb")) {
+    v1::HugepageLimit& limit = *change.add_hugepage_limits();
+    limit.set_page_size("2MB");
+    limit.set_limit(2 * kMebibyte);
+  }
+  ASSERT_TRUE(Ok(Update(id, change)));
+  EXPECT_EQ(ReadText(file), "800\n");
+  EXPECT_EQ(daemon().Terminate(), 0);
+  ASSERT_TRUE(daemon().Start());
+  EXPECT_EQ(cri().Status(id).resources().linux().oom_score_adj(), 800);
+  EXPECT_EQ(cri().Shell(id, "cat /proc/self/oom_score_adj"), "800") << "an exec has it too";
+  if (HasController("hugetlb")) EXPECT_EQ(cri().Status(id).resources().linux().hugepage_limits(0).limit(), 2097152U);
+}
+
+TEST_F(LimitsTest, WhatCannotBeUpdatedIsRefused) {
+  const std::string id = cri().Run(pod_, Config({"sleep", "1000"}));
+  v1::LinuxContainerResources change;
+  EXPECT_TRUE(Is(Update(std::string(64, '0'), change), grpc::StatusCode::NOT_FOUND, "does not exist"));
+  change.set_memory_swap_limit_in_bytes(1);
+  EXPECT_TRUE(Is(Update(id, change), grpc::StatusCode::INVALID_ARGUMENT, "swap limit"));
+  change.Clear();
+  (*change.mutable_unified())["cgroup.freeze"] = "1";
+  EXPECT_TRUE(Is(Update(id, change), grpc::StatusCode::INVALID_ARGUMENT, "cgroup.freeze"));
+  change.Clear();
+  change.set_cpu_period(1);
+  EXPECT_TRUE(Is(Update(id, change), grpc::StatusCode::INVALID_ARGUMENT, "cpu_period"));
+  ASSERT_TRUE(Ok(cri().Stop(id, 0)));
+  EXPECT_TRUE(Is(Update(id, {}), grpc::StatusCode::FAILED_PRECONDITION, "has ended"));
+}
+
+TEST_F(LimitsTest, APodAsAWholeIsLimitedAndUpdated) {
+  v1::UpdatePodSandboxResourcesRequest request;
+  v1::UpdatePodSandboxResourcesResponse response;
+  const auto update = [&](const std::string& id) {
+    request.set_pod_sandbox_id(id);
+    return Call(*daemon().runtime, &v1::RuntimeService::Stub::UpdatePodSandboxResources, request, &response);
+  };
+  EXPECT_TRUE(Is(update(std::string(64, '0')), grpc::StatusCode::NOT_FOUND, "does not exist"));
+  request.mutable_overhead()->set_cpu_shares(10);
+  if (HasController("hugetlb")) {
+    v1::HugepageLimit& limit = *request.mutable_resources()->add_hugepage_limits();
+    limit.set_page_size("2MB");
+    limit.set_limit(4 * kMebibyte);
+  }
+  ASSERT_TRUE(Ok(update(pod_)));
+  if (!HasController("memory")) return;
+  v1::PodSandboxConfig config = cri().PodConfig("whole");
+  config.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(64 * kMebibyte);
+  const std::string pod = cri().RunPod(config);
+  EXPECT_EQ(cri().RunToEnd(pod, Config(kEatMemory)).status.exit_code(), kOomExitCode);
+  request.Clear();
+  request.mutable_resources()->set_memory_limit_in_bytes(512 * kMebibyte);
+  ASSERT_TRUE(Ok(update(pod)));
+  EXPECT_EQ(cri().RunToEnd(pod, Config(kEatMemory)).status.exit_code(), 0);
 }
 
 // The other way, "warn", is what the daemons of all other tests are set to.
