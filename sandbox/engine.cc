@@ -93,6 +93,8 @@ Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config, Network& netwo
   ASSIGN_OR_RETURN(programs.pause, SealedProgram("fermata-pause", e.config.program_dir + "/fermata-pause"));
   e.zygote = std::make_unique<runtime::ZygoteClient>(std::move(programs));
   ASSIGN_OR_RETURN(e.store, Store::Open(e.config.data_dir + "/state.db"));
+  e.events = std::make_unique<EventHub>(EventHub::Limits{}, NowNs);
+  e.store->SetObserver([events = e.events.get()](const RecordChange& change) { events->Publish(change); });
   // Before the store sweeps the directories that a helper may still write to.
   e.helpers = std::make_unique<HelperGroups>(e.cgroup_mount, e.config.cgroup_root);
   RETURN_IF_ERROR(e.helpers->Sweep(), "sweep helpers");

@@ -24,6 +24,7 @@
 #include "runtime/launch/namespaces.h"
 #include "runtime/launch/seccomp.h"
 #include "runtime/monitor/client.h"
+#include "sandbox/events/event_hub.h"
 #include "sandbox/helper_groups.h"
 #include "sandbox/network/network.h"
 #include "sandbox/operations.h"
@@ -86,6 +87,7 @@ struct Engine {
   cgroups::Cgroup cgroup_mount;
   bool overlay_append = false;  // the kernel takes "lowerdir+"
   std::unique_ptr<runtime::ZygoteClient> zygote;
+  std::unique_ptr<EventHub> events;  // of the store's changes, from the first one on
   std::unique_ptr<Store> store;
   std::unique_ptr<HelperGroups> helpers;
   std::unique_ptr<runtime::PathHelper> paths;  // for whatever lies on a file system of somebody else
