@@ -8,6 +8,7 @@
 #include "overlay/overlay_mount.h"
 #include "runtime/base/file.h"
 #include "runtime/base/memfd.h"
+#include "sandbox/layer_usage.h"
 
 namespace fermata::sandbox {
 
@@ -109,6 +110,7 @@ Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config, Network& netwo
   overlay::ImageStoreOptions store_options;
   store_options.unpacker = std::move(unpacker);
   ASSIGN_OR_RETURN(e.images, overlay::ImageStore::Open(e.config.data_dir, std::move(store_options)));
+  e.stats = std::make_unique<stats::Collector>(e.cgroup_mount, *e.events, LayerMeasure(*e.images, e.config.data_dir));
   e.registry = std::make_unique<overlay::RegistryClient>(e.config.registry);
   e.puller = std::make_unique<overlay::ImagePuller>(*e.images, *e.registry, e.config.signature_policies);
   e.overlay_append = overlay::LowerdirAppendSupported(e.config.data_dir);

@@ -28,6 +28,7 @@
 #include "sandbox/helper_groups.h"
 #include "sandbox/network/network.h"
 #include "sandbox/operations.h"
+#include "sandbox/stats/collector.h"
 #include "sandbox/steps.h"
 #include "sandbox/store.h"
 #include "sandbox/types.h"
@@ -92,6 +93,7 @@ struct Engine {
   std::unique_ptr<HelperGroups> helpers;
   std::unique_ptr<runtime::PathHelper> paths;  // for whatever lies on a file system of somebody else
   std::unique_ptr<overlay::ImageStore> images;
+  std::unique_ptr<stats::Collector> stats;
   std::unique_ptr<overlay::RegistryClient> registry;
   std::unique_ptr<overlay::ImagePuller> puller;
   std::unique_ptr<runtime::Reactor> reactor;

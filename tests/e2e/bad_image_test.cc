@@ -194,7 +194,19 @@ TEST_F(BadImageTest, EveryCallIsRegisteredAndTheMissingOnesSayTheirName) {
                                         "Exec",
                                         "Attach",
                                         "PortForward",
-                                        "UpdateRuntimeConfig"};
+                                        "UpdateRuntimeConfig",
+                                        "StreamPodSandboxes",
+                                        "StreamContainers",
+                                        "GetContainerEvents",
+                                        "ContainerStats",
+                                        "ListContainerStats",
+                                        "StreamContainerStats",
+                                        "PodSandboxStats",
+                                        "ListPodSandboxStats",
+                                        "StreamPodSandboxStats",
+                                        "ListMetricDescriptors",
+                                        "ListPodSandboxMetrics",
+                                        "StreamPodSandboxMetrics"};
   const auto* pool = google::protobuf::DescriptorPool::generated_pool();
   int refused = 0;
   for (const char* service : {"runtime.v1.RuntimeService", "runtime.v1.ImageService"}) {
