@@ -59,7 +59,7 @@ container() {
 container main 'echo started; trap "exit 0" TERM; while :; do usleep 10000; done'
 container fails 'echo oh >&2; exit 4'
 
-"$FERMATA_CRICTL" --config "$home/crictl.yaml" --runtime-endpoint "unix://$home/s" --timeout "$((10 * scale))s" events -o json >"$home/events" 2>&1 &
+"$FERMATA_CRICTL" --config "$home/crictl.yaml" --runtime-endpoint "unix://$home/s" --timeout "$((10 * scale))s" events -o json >"$home/events" 2>/dev/null &
 events=$!
 pod=$(c runp "$home/pod.json")
 check "runp gives an id" "${#pod}" 64
