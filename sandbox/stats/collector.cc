@@ -69,7 +69,8 @@ class Collector::Follower : public EventHub::Listener, public std::enable_shared
   std::unique_ptr<EventHub::Subscription> subscription_;
 };
 
-Collector::Collector(const cgroups::Cgroup& mount, EventHub& events, WritableLayers::Measure measure, Clock clock)
+Collector::Collector(const cgroups::Cgroup& mount, EventHub& events, WritableLayers::Measure measure,
+                     const Clock& clock)
     : sampler_(mount, clock),
       layers_(std::move(measure), {}, clock),
       clock_(clock),

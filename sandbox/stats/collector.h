@@ -39,7 +39,7 @@ struct ContainerDetails {
 class Collector {
  public:
   // All three outlive this.
-  Collector(const cgroups::Cgroup& mount, EventHub& events, WritableLayers::Measure measure, Clock clock = Now);
+  Collector(const cgroups::Cgroup& mount, EventHub& events, WritableLayers::Measure measure, const Clock& clock = Now);
   ~Collector();
   Collector(const Collector&) = delete;
   Collector& operator=(const Collector&) = delete;

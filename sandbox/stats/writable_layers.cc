@@ -92,7 +92,7 @@ void WritableLayers::Run() {
 }
 
 std::string DeviceName(uint32_t major, uint32_t minor) {
-  const std::string numbers = std::to_string(major) + ":" + std::to_string(minor);
+  std::string numbers = std::to_string(major) + ":" + std::to_string(minor);
   char target[256];
   const ssize_t length = ::readlink(("/sys/dev/block/" + numbers).c_str(), target, sizeof target);
   if (length <= 0) return numbers;

@@ -11,8 +11,6 @@
 namespace fermata::sandbox {
 namespace {
 
-using std::chrono_literals::operator""s;
-
 class Counter : public EventHub::Listener {
  public:
   void OnNews() override {
@@ -22,7 +20,7 @@ class Counter : public EventHub::Listener {
   }
   bool WaitCalled() {
     std::unique_lock lock(mutex_);
-    const bool called = called_.wait_for(lock, 20s, [this] { return calls_ > 0; });
+    const bool called = called_.wait_for(lock, std::chrono::seconds(20), [this] { return calls_ > 0; });
     calls_ = 0;
     return called;
   }
@@ -45,7 +43,7 @@ class EventHubTest : public ::testing::Test {
   }
 
   std::atomic<int64_t> now_ = int64_t{1'000'000} * 1'000'000'000;
-  EventHub hub_{{.replay = 4, .backlog = 16, .replay_age = 60s}, [this] { return now_.load(); }};
+  EventHub hub_{{.replay = 4, .backlog = 16, .replay_age = std::chrono::seconds(60)}, [this] { return now_.load(); }};
   std::shared_ptr<Counter> listener_ = std::make_shared<Counter>();
 };
 
@@ -96,7 +94,7 @@ TEST_F(EventHubTest, IsNotHeldUpByAThousandReadersThatNeverRead) {
     EXPECT_EQ(NextId(*reader), std::to_string(i));
     EXPECT_LE(hub_.held(), 16U);
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
   for (const auto& subscription : stuck) EXPECT_FALSE(subscription->Check());
 }
 

@@ -8,9 +8,6 @@
 namespace fermata::sandbox::stats {
 namespace {
 
-using std::chrono_literals::operator""s;
-using std::chrono_literals::operator""ms;
-
 constexpr int64_t kSecond = 1'000'000'000;
 
 class WritableLayersTest : public ::testing::Test {
@@ -19,12 +16,13 @@ class WritableLayersTest : public ::testing::Test {
   static bool WaitUntil(const std::function<bool()>& done) {
     for (int i = 0; i < 4000; ++i) {
       if (done()) return true;
-      std::this_thread::sleep_for(5ms);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     return false;
   }
   WritableLayers Make(WritableLayers::Measure measure) {
-    return WritableLayers(std::move(measure), {.fresh = 10s, .deadline = 30s, .rest_factor = 20},
+    return WritableLayers(std::move(measure),
+                          {.fresh = std::chrono::seconds(10), .deadline = std::chrono::seconds(30), .rest_factor = 20},
                           [this] { return Time(); });
   }
 
@@ -90,7 +88,7 @@ TEST_F(WritableLayersTest, ForgetsWhatIsRemovedAlsoWhileItIsCounted) {
   std::atomic<bool> counting = false;
   auto layers = Make([&](const std::string&, const auto& stop) -> Result<LayerUsage> {
     counting = true;
-    while (!stop()) std::this_thread::sleep_for(1ms);
+    while (!stop()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     counting = false;
     return LayerUsage{};
   });
@@ -104,7 +102,7 @@ TEST_F(WritableLayersTest, EndsInTheMiddleOfACount) {
   std::atomic<bool> counting = false;
   auto layers = Make([&](const std::string&, const auto& stop) -> Result<LayerUsage> {
     counting = true;
-    while (!stop()) std::this_thread::sleep_for(1ms);
+    while (!stop()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return Error::Make(ErrorCode::kDeadlineExceeded, "stopped");
   });
   (void)layers.Get("a");
