@@ -43,7 +43,7 @@ class Follower {
   // Reads what is there, until the stream ends.
   grpc::Status ReadToEnd() {
     for (v1::ContainerEventResponse event; Read(&event);) ++read;
-    const grpc::Status status = reader_->Finish();
+    grpc::Status status = reader_->Finish();
     reader_ = nullptr;
     return status;
   }

@@ -24,7 +24,7 @@ class StatsTest : public DaemonTest {
     v1::ContainerStatsRequest request;
     v1::ContainerStatsResponse response;
     request.set_container_id(id);
-    const auto status = Call(*daemon().runtime, &v1::RuntimeService::Stub::ContainerStats, request, &response);
+    auto status = Call(*daemon().runtime, &v1::RuntimeService::Stub::ContainerStats, request, &response);
     *stats = response.stats();
     return status;
   }
@@ -32,7 +32,7 @@ class StatsTest : public DaemonTest {
     v1::PodSandboxStatsRequest request;
     v1::PodSandboxStatsResponse response;
     request.set_pod_sandbox_id(id);
-    const auto status = Call(*daemon().runtime, &v1::RuntimeService::Stub::PodSandboxStats, request, &response);
+    auto status = Call(*daemon().runtime, &v1::RuntimeService::Stub::PodSandboxStats, request, &response);
     *stats = response.stats();
     return status;
   }
