@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <ctime>
@@ -42,9 +43,24 @@ void ParseFlatKeyed(std::string_view text, std::span<const Target> targets) {
   }
 }
 
+// The kernel gives a control file whole to the first read, if there is room: no second read to see its end.
+Result<std::string> ReadOnce(int directory, const char* file) {
+  ASSIGN_OR_RETURN(const UniqueFd fd, OpenAt(directory, file, O_RDONLY | O_NOCTTY));
+  char buffer[16384];
+  ssize_t count = 0;
+  do {
+    count = ::read(fd.get(), buffer, sizeof buffer);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0) return Error::Errno("read ", file);
+  std::string text(buffer, static_cast<size_t>(count));
+  if (text.size() < sizeof buffer) return text;
+  ASSIGN_OR_RETURN(const std::string rest, ReadAll(fd.get()), file);
+  return text + rest;
+}
+
 // nullopt: the file does not exist, is switched off (pressure: EOPNOTSUPP), or the group is gone.
 Result<std::optional<std::string>> ReadIfThere(int directory, const char* file) {
-  auto text = ReadFileAt(directory, file);
+  auto text = ReadOnce(directory, file);
   if (text) return std::optional(std::move(text).value());
   const int number = text.error().saved_errno();
   if (number == ENOENT || number == ENODEV || number == EOPNOTSUPP) return std::optional<std::string>();
@@ -91,7 +107,8 @@ Result<> ReadMemory(const Cgroup& cgroup, Stats& stats) {
   ASSIGN_OR_RETURN(const std::optional<std::string> details, ReadIfThere(cgroup.fd(), "memory.stat"));
   stats.memory = ParseMemoryStat(details.value_or(""), *current);
   RETURN_IF_ERROR(ReadInto(cgroup.fd(), "memory.max", stats.memory->limit_bytes, ParseNumber));
-  return ReadInto(cgroup.fd(), "memory.swap.current", stats.swap_bytes, ParseNumber);
+  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "memory.swap.current", stats.swap_bytes, ParseNumber));
+  return ReadInto(cgroup.fd(), "memory.swap.max", stats.swap_limit_bytes, ParseNumber);
 }
 
 PressureLine ParsePressureLine(std::span<const std::string_view> words) {
@@ -139,10 +156,9 @@ MemoryStats ParseMemoryStat(std::string_view text, uint64_t usage_bytes) {
   uint64_t faults = 0;
   uint64_t major_faults = 0;
   const Target targets[] = {
-      {"anon", &memory.rss_bytes},
-      {"inactive_file", &inactive_file},
-      {"pgfault", &faults},
-      {"pgmajfault", &major_faults},
+      {"anon", &memory.rss_bytes},      {"inactive_file", &inactive_file}, {"pgfault", &faults},
+      {"pgmajfault", &major_faults},    {"file", &memory.file_bytes},      {"file_mapped", &memory.mapped_file_bytes},
+      {"kernel", &memory.kernel_bytes},
   };
   ParseFlatKeyed(text, targets);
   memory.usage_bytes = usage_bytes;
@@ -153,26 +169,43 @@ MemoryStats ParseMemoryStat(std::string_view text, uint64_t usage_bytes) {
   return memory;
 }
 
-IoStats ParseIoStat(std::string_view text) {
-  IoStats sum;
+std::vector<DeviceIo> ParseDeviceIo(std::string_view text) {
+  std::vector<DeviceIo> devices;
   for (const std::string_view line : Split(text, '\n')) {
-    IoStats device;
+    const std::vector<std::string_view> words = Split(line, ' ');
+    if (words[0].empty()) continue;
+    DeviceIo device{std::string(words[0]), {}};
     const Target targets[] = {
-        {"rbytes", &device.read_bytes},
-        {"wbytes", &device.write_bytes},
-        {"rios", &device.read_operations},
-        {"wios", &device.write_operations},
+        {"rbytes", &device.io.read_bytes},
+        {"wbytes", &device.io.write_bytes},
+        {"rios", &device.io.read_operations},
+        {"wios", &device.io.write_operations},
     };
-    for (const std::string_view word : Split(line, ' ')) {
+    for (const std::string_view word : words) {
       const size_t equals = word.find('=');
       if (equals != std::string_view::npos) Store(word.substr(0, equals), word.substr(equals + 1), targets);
     }
-    sum.read_bytes += device.read_bytes;
-    sum.write_bytes += device.write_bytes;
-    sum.read_operations += device.read_operations;
-    sum.write_operations += device.write_operations;
+    devices.push_back(std::move(device));
+  }
+  return devices;
+}
+
+IoStats ParseIoStat(std::string_view text) {
+  IoStats sum;
+  for (const DeviceIo& device : ParseDeviceIo(text)) {
+    sum.read_bytes += device.io.read_bytes;
+    sum.write_bytes += device.io.write_bytes;
+    sum.read_operations += device.io.read_operations;
+    sum.write_operations += device.io.write_operations;
   }
   return sum;
+}
+
+uint64_t ParseKeyed(std::string_view text, std::string_view name) {
+  uint64_t number = 0;
+  const Target targets[] = {{name, &number}};
+  ParseFlatKeyed(text, targets);
+  return number;
 }
 
 Pressure ParsePressure(std::string_view text) {
@@ -203,6 +236,28 @@ Result<Stats> Read(const Cgroup& cgroup) {
   RETURN_IF_ERROR(ReadInto(cgroup.fd(), "memory.pressure", stats.memory_pressure, ParsePressure));
   RETURN_IF_ERROR(ReadInto(cgroup.fd(), "io.pressure", stats.io_pressure, ParsePressure));
   return stats;
+}
+
+Result<Details> ReadDetails(const Cgroup& cgroup) {
+  // Sizes that some architecture has, as the kernel writes them.
+  static constexpr std::array<const char*, 6> kPageSizes = {"64KB", "2MB", "32MB", "512MB", "1GB", "16GB"};
+  Details details;
+  const int group = cgroup.fd();
+  RETURN_IF_ERROR(ReadInto(group, "memory.peak", details.memory_peak_bytes, ParseNumber));
+  RETURN_IF_ERROR(ReadInto(group, "pids.max", details.pids_limit, ParseNumber));
+  ASSIGN_OR_RETURN(const std::optional<std::string> events, ReadIfThere(group, "memory.events"));
+  if (events) {
+    details.memory_limit_hits = ParseKeyed(*events, "max");
+    details.oom_kills = ParseKeyed(*events, "oom_kill");
+  }
+  ASSIGN_OR_RETURN(const std::optional<std::string> io, ReadIfThere(group, "io.stat"));
+  if (io) details.io = ParseDeviceIo(*io);
+  for (const char* size : kPageSizes) {
+    std::optional<uint64_t> bytes;
+    RETURN_IF_ERROR(ReadInto(group, ("hugetlb." + std::string(size) + ".current").c_str(), bytes, ParseNumber));
+    if (bytes) details.hugepage_bytes[size] = *bytes;
+  }
+  return details;
 }
 
 }  // namespace fermata::cgroups

@@ -6,8 +6,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "cgroups/cgroup.h"
 #include "runtime/base/result.h"
@@ -31,6 +34,10 @@ struct MemoryStats {
   std::optional<uint64_t> limit_bytes;  // of this group; absent without limit
   std::optional<uint64_t> page_faults;
   std::optional<uint64_t> major_page_faults;
+  // 0 where there is no memory controller.
+  uint64_t file_bytes = 0;  // the page cache
+  uint64_t mapped_file_bytes = 0;
+  uint64_t kernel_bytes = 0;
 };
 
 // Sums over all devices.
@@ -61,15 +68,32 @@ struct Stats {
   // process, the page cache and page faults not at all.
   bool memory_estimated = false;
   std::optional<uint64_t> swap_bytes;
-  std::optional<uint64_t> pids;  // tasks: threads count
+  std::optional<uint64_t> swap_limit_bytes;  // swap alone; absent without limit
+  std::optional<uint64_t> pids;              // tasks: threads count
   std::optional<IoStats> io;
   std::optional<Pressure> cpu_pressure;
   std::optional<Pressure> memory_pressure;
   std::optional<Pressure> io_pressure;
 };
 
-// kNotFound when the group has been removed.
+struct DeviceIo {
+  std::string device;  // "8:0"
+  IoStats io;
+};
+
+// What only the full set of metrics asks for.
+struct Details {
+  std::optional<uint64_t> memory_peak_bytes;
+  std::optional<uint64_t> memory_limit_hits;  // an allocation met the limit
+  std::optional<uint64_t> oom_kills;
+  std::optional<uint64_t> pids_limit;  // absent without limit
+  std::vector<DeviceIo> io;
+  std::map<std::string, uint64_t> hugepage_bytes;  // by page size: "2MB"
+};
+
+// kNotFound when the group has been removed. One open and one read a file.
 Result<Stats> Read(const Cgroup& cgroup);
+Result<Details> ReadDetails(const Cgroup& cgroup);
 
 // The parsers: text of one file in, numbers out. What they do not know they skip; what is missing is zero.
 CpuStats ParseCpuStat(std::string_view text);
@@ -77,6 +101,9 @@ std::optional<uint64_t> ParseNumber(std::string_view text);  // absent for "max"
 // memory.stat with the content of memory.current.
 MemoryStats ParseMemoryStat(std::string_view text, uint64_t usage_bytes);
 IoStats ParseIoStat(std::string_view text);
+std::vector<DeviceIo> ParseDeviceIo(std::string_view text);
+// The number behind `name` in a file of "name value" lines (memory.events).
+uint64_t ParseKeyed(std::string_view text, std::string_view name);
 Pressure ParsePressure(std::string_view text);
 // Resident bytes of /proc/PID/statm.
 uint64_t ParseStatm(std::string_view text, uint64_t page_bytes);

@@ -168,6 +168,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   WaitForEnd(config, pods_service);
   log::info("ending; pods go on running");
   pods_service.EndStreams();
+  engine->events->End();
   server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
   server->Wait();
   streams->Stop();

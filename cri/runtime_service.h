@@ -1,11 +1,12 @@
 // RuntimeService of the CRI: translate, call the engine, translate. One file a group of calls:
-// runtime_service_sandbox.cc, _container.cc, _streaming.cc, _status.cc; what is not there yet answers in
-// _unimplemented.cc. Thread-safe; owns nothing.
+// runtime_service_sandbox.cc, _container.cc, _stats.cc, _events.cc, _streaming.cc, _status.cc; what is not there yet
+// answers in _unimplemented.cc. Thread-safe; owns nothing.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 
 #include <string>
+#include <vector>
 
 #include "cri/api/runtime_v1.grpc.pb.h"
 #include "cri/config.h"
@@ -61,27 +62,37 @@ class RuntimeService final : public v1::RuntimeService::CallbackService {
   FERMATA_UNARY(Attach, AttachRequest, AttachResponse)
   FERMATA_UNARY(PortForward, PortForwardRequest, PortForwardResponse)
 
-  // Not there yet.
   FERMATA_STREAM(StreamPodSandboxes, StreamPodSandboxesRequest, StreamPodSandboxesResponse)
   FERMATA_STREAM(StreamContainers, StreamContainersRequest, StreamContainersResponse)
-  FERMATA_UNARY(UpdateContainerResources, UpdateContainerResourcesRequest, UpdateContainerResourcesResponse)
+  FERMATA_STREAM(GetContainerEvents, GetEventsRequest, ContainerEventResponse)
+
   FERMATA_UNARY(ContainerStats, ContainerStatsRequest, ContainerStatsResponse)
   FERMATA_UNARY(ListContainerStats, ListContainerStatsRequest, ListContainerStatsResponse)
   FERMATA_STREAM(StreamContainerStats, StreamContainerStatsRequest, StreamContainerStatsResponse)
   FERMATA_UNARY(PodSandboxStats, PodSandboxStatsRequest, PodSandboxStatsResponse)
   FERMATA_UNARY(ListPodSandboxStats, ListPodSandboxStatsRequest, ListPodSandboxStatsResponse)
   FERMATA_STREAM(StreamPodSandboxStats, StreamPodSandboxStatsRequest, StreamPodSandboxStatsResponse)
-  FERMATA_UNARY(UpdateRuntimeConfig, UpdateRuntimeConfigRequest, UpdateRuntimeConfigResponse)
-  FERMATA_UNARY(CheckpointContainer, CheckpointContainerRequest, CheckpointContainerResponse)
-  FERMATA_UNARY(CheckpointPod, CheckpointPodRequest, CheckpointPodResponse)
-  FERMATA_UNARY(RestorePod, RestorePodRequest, RestorePodResponse)
-  FERMATA_STREAM(GetContainerEvents, GetEventsRequest, ContainerEventResponse)
   FERMATA_UNARY(ListMetricDescriptors, ListMetricDescriptorsRequest, ListMetricDescriptorsResponse)
   FERMATA_UNARY(ListPodSandboxMetrics, ListPodSandboxMetricsRequest, ListPodSandboxMetricsResponse)
   FERMATA_STREAM(StreamPodSandboxMetrics, StreamPodSandboxMetricsRequest, StreamPodSandboxMetricsResponse)
+
+  FERMATA_UNARY(UpdateRuntimeConfig, UpdateRuntimeConfigRequest, UpdateRuntimeConfigResponse)
+
+  // Not there yet.
+  FERMATA_UNARY(UpdateContainerResources, UpdateContainerResourcesRequest, UpdateContainerResourcesResponse)
+  FERMATA_UNARY(CheckpointContainer, CheckpointContainerRequest, CheckpointContainerResponse)
+  FERMATA_UNARY(CheckpointPod, CheckpointPodRequest, CheckpointPodResponse)
+  FERMATA_UNARY(RestorePod, RestorePodRequest, RestorePodResponse)
   FERMATA_UNARY(UpdatePodSandboxResources, UpdatePodSandboxResourcesRequest, UpdatePodSandboxResourcesResponse)
 
  private:
+  // What a list and its stream have in common: one look at the records, then the answers.
+  [[nodiscard]] std::vector<v1::PodSandbox> SelectSandboxes(const v1::PodSandboxFilter& filter) const;
+  [[nodiscard]] std::vector<v1::Container> SelectContainers(const v1::ContainerFilter& filter) const;
+  [[nodiscard]] std::vector<v1::ContainerStats> SelectContainerStats(const v1::ContainerStatsFilter& filter) const;
+  [[nodiscard]] std::vector<v1::PodSandboxStats> SelectSandboxStats(const v1::PodSandboxStatsFilter& filter) const;
+  [[nodiscard]] std::vector<v1::PodSandboxMetrics> SelectMetrics() const;
+
   sandbox::Engine& engine_;
   sandbox::SandboxManager& sandboxes_;
   sandbox::ContainerManager& containers_;

@@ -1,5 +1,6 @@
 // Containers.
 #include "cri/convert.h"
+#include "cri/list_stream.h"
 #include "cri/runtime_service.h"
 #include "cri/server.h"
 #include "runtime/base/json.h"
@@ -98,15 +99,27 @@ grpc::ServerUnaryReactor* RuntimeService::ContainerStatus(grpc::CallbackServerCo
   });
 }
 
+std::vector<v1::Container> RuntimeService::SelectContainers(const v1::ContainerFilter& filter) const {
+  std::vector<v1::Container> selected;
+  for (const sandbox::ContainerPtr& record : engine_.store->Containers()) {
+    if (Matches(filter, *record) && Shows(*engine_.store, *record, visible_)) selected.push_back(ToContainer(*record));
+  }
+  return selected;
+}
+
 grpc::ServerUnaryReactor* RuntimeService::ListContainers(grpc::CallbackServerContext* context,
                                                          const v1::ListContainersRequest* request,
                                                          v1::ListContainersResponse* response) {
   return ServeNow("ListContainers", context, [&]() -> Result<> {
-    for (const sandbox::ContainerPtr& record : engine_.store->Containers()) {
-      if (!Matches(request->filter(), *record) || !Shows(*engine_.store, *record, visible_)) continue;
-      *response->add_containers() = ToContainer(*record);
-    }
+    for (v1::Container& item : SelectContainers(request->filter())) *response->add_containers() = std::move(item);
     return {};
+  });
+}
+
+grpc::ServerWriteReactor<v1::StreamContainersResponse>* RuntimeService::StreamContainers(
+    grpc::CallbackServerContext*, const v1::StreamContainersRequest* request) {
+  return new ListStream("StreamContainers", engine_.tasks, [this, filter = request->filter()] {
+    return InChunks(SelectContainers(filter), &v1::StreamContainersResponse::mutable_containers);
   });
 }
 

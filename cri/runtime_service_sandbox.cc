@@ -2,6 +2,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include "cri/convert.h"
+#include "cri/list_stream.h"
 #include "cri/runtime_service.h"
 #include "cri/server.h"
 #include "runtime/base/json.h"
@@ -89,15 +90,27 @@ grpc::ServerUnaryReactor* RuntimeService::PodSandboxStatus(grpc::CallbackServerC
   });
 }
 
+std::vector<v1::PodSandbox> RuntimeService::SelectSandboxes(const v1::PodSandboxFilter& filter) const {
+  std::vector<v1::PodSandbox> selected;
+  for (const sandbox::SandboxPtr& record : engine_.store->Sandboxes()) {
+    if (visible_.Shows(record->spec.owner) && Matches(filter, *record)) selected.push_back(ToPodSandbox(*record));
+  }
+  return selected;
+}
+
 grpc::ServerUnaryReactor* RuntimeService::ListPodSandbox(grpc::CallbackServerContext* context,
                                                          const v1::ListPodSandboxRequest* request,
                                                          v1::ListPodSandboxResponse* response) {
   return ServeNow("ListPodSandbox", context, [&]() -> Result<> {
-    for (const sandbox::SandboxPtr& record : engine_.store->Sandboxes()) {
-      if (!visible_.Shows(record->spec.owner) || !Matches(request->filter(), *record)) continue;
-      *response->add_items() = ToPodSandbox(*record);
-    }
+    for (v1::PodSandbox& item : SelectSandboxes(request->filter())) *response->add_items() = std::move(item);
     return {};
+  });
+}
+
+grpc::ServerWriteReactor<v1::StreamPodSandboxesResponse>* RuntimeService::StreamPodSandboxes(
+    grpc::CallbackServerContext*, const v1::StreamPodSandboxesRequest* request) {
+  return new ListStream("StreamPodSandboxes", engine_.tasks, [this, filter = request->filter()] {
+    return InChunks(SelectSandboxes(filter), &v1::StreamPodSandboxesResponse::mutable_pod_sandboxes);
   });
 }
 

@@ -1,4 +1,6 @@
 // Version, Status, RuntimeConfig, UpdateRuntimeConfig.
+#include <algorithm>
+
 #include "cri/runtime_service.h"
 #include "cri/server.h"
 #include "cri/version.h"
@@ -14,6 +16,12 @@ void AddCondition(v1::RuntimeStatus& status, const char* type, bool ready, const
   condition.set_status(ready);
   condition.set_reason(reason);
   condition.set_message(message);
+}
+
+// Without it, what a pod uses is an estimate (cgroups/stats.h), and who asks shall know.
+bool HasMemoryController(const sandbox::Engine& engine) {
+  const auto controllers = engine.cgroup_mount.Controllers();
+  return controllers && std::find(controllers->begin(), controllers->end(), "memory") != controllers->end();
 }
 
 }  // namespace
@@ -44,7 +52,8 @@ grpc::ServerUnaryReactor* RuntimeService::Status(grpc::CallbackServerContext* co
     const Json config = {{"stateDir", config_.run_dir},
                          {"rootDir", config_.data_dir},
                          {"cgroupRoot", engine_.config.cgroup_root},
-                         {"cgroupDriver", "cgroupfs"}};
+                         {"cgroupDriver", "cgroupfs"},
+                         {"memoryStats", HasMemoryController(engine_) ? "controller" : "sum of resident sets"}};
     (*response->mutable_info())["config"] = config.dump();
     return {};
   });

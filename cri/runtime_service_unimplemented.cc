@@ -11,13 +11,6 @@ grpc::ServerUnaryReactor* Refuse(const char* name, grpc::CallbackServerContext* 
   return reactor;
 }
 
-template <typename Message>
-class RefusedStream : public grpc::ServerWriteReactor<Message> {
- public:
-  explicit RefusedStream(const char* name) { this->Finish(Unimplemented(name)); }
-  void OnDone() override { delete this; }
-};
-
 }  // namespace
 
 #define REFUSE_UNARY(name, request_type, response_type)                                                         \
@@ -25,26 +18,8 @@ class RefusedStream : public grpc::ServerWriteReactor<Message> {
                                                  v1::response_type*) {                                          \
     return Refuse(#name, context);                                                                              \
   }
-#define REFUSE_STREAM(name, request_type, response_type)                                          \
-  grpc::ServerWriteReactor<v1::response_type>* RuntimeService::name(grpc::CallbackServerContext*, \
-                                                                    const v1::request_type*) {    \
-    return new RefusedStream<v1::response_type>(#name);                                           \
-  }
-
-REFUSE_STREAM(StreamPodSandboxes, StreamPodSandboxesRequest, StreamPodSandboxesResponse)
-REFUSE_STREAM(StreamContainers, StreamContainersRequest, StreamContainersResponse)
-REFUSE_UNARY(ContainerStats, ContainerStatsRequest, ContainerStatsResponse)
-REFUSE_UNARY(ListContainerStats, ListContainerStatsRequest, ListContainerStatsResponse)
-REFUSE_STREAM(StreamContainerStats, StreamContainerStatsRequest, StreamContainerStatsResponse)
-REFUSE_UNARY(PodSandboxStats, PodSandboxStatsRequest, PodSandboxStatsResponse)
-REFUSE_UNARY(ListPodSandboxStats, ListPodSandboxStatsRequest, ListPodSandboxStatsResponse)
-REFUSE_STREAM(StreamPodSandboxStats, StreamPodSandboxStatsRequest, StreamPodSandboxStatsResponse)
 REFUSE_UNARY(CheckpointContainer, CheckpointContainerRequest, CheckpointContainerResponse)
 REFUSE_UNARY(CheckpointPod, CheckpointPodRequest, CheckpointPodResponse)
 REFUSE_UNARY(RestorePod, RestorePodRequest, RestorePodResponse)
-REFUSE_STREAM(GetContainerEvents, GetEventsRequest, ContainerEventResponse)
-REFUSE_UNARY(ListMetricDescriptors, ListMetricDescriptorsRequest, ListMetricDescriptorsResponse)
-REFUSE_UNARY(ListPodSandboxMetrics, ListPodSandboxMetricsRequest, ListPodSandboxMetricsResponse)
-REFUSE_STREAM(StreamPodSandboxMetrics, StreamPodSandboxMetricsRequest, StreamPodSandboxMetricsResponse)
 
 }  // namespace fermata::cri

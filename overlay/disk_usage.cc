@@ -60,7 +60,7 @@ class Counter {
 
 }  // namespace
 
-Result<TreeUsage> CountTree(int directory, const std::string& name) {
+Result<TreeUsage> CountTree(int directory, const std::string& name, const std::function<bool()>& stop) {
   struct stat status {};
   if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return Error::Errno("stat ", name);
   Counter counter(status.st_dev);
@@ -68,6 +68,7 @@ Result<TreeUsage> CountTree(int directory, const std::string& name) {
   std::vector<DirectoryStream> stack;
   if (S_ISDIR(status.st_mode)) stack.push_back(OpenStream(directory, name));
   while (!stack.empty()) {
+    if (stop && stop()) return Error::Make(ErrorCode::kDeadlineExceeded, "count ", name, ": stopped");
     DIR* stream = stack.back().get();
     const dirent* entry = stream != nullptr ? ::readdir(stream) : nullptr;
     if (entry == nullptr) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "runtime/base/result.h"
@@ -15,7 +16,8 @@ struct TreeUsage {
 
 // Counts the tree `name` below `directory`. Follows no links and stays on the file system. Others may
 // change the tree meanwhile: what vanishes is left out. Directories deeper than 256 levels are not
-// entered, so that a tenant cannot take all descriptors.
-Result<TreeUsage> CountTree(int directory, const std::string& name);
+// entered, so that a tenant cannot take all descriptors. `stop`, if given, is asked at every entry: true ends
+// the count with kDeadlineExceeded.
+Result<TreeUsage> CountTree(int directory, const std::string& name, const std::function<bool()>& stop = {});
 
 }  // namespace fermata::overlay

@@ -176,9 +176,9 @@ std::vector<std::string> SnapshotStore::List() const {
   return ids;
 }
 
-Result<TreeUsage> SnapshotStore::Usage(const std::string& id) const {
+Result<TreeUsage> SnapshotStore::Usage(const std::string& id, const std::function<bool()>& stop) const {
   ASSIGN_OR_RETURN(const Snapshot snapshot, Get(id));
-  return CountTree(data_.get(), "snapshots/" + id + "/upper");
+  return CountTree(data_.get(), "snapshots/" + id + "/upper", stop);
 }
 
 Result<TreeUsage> SnapshotStore::TotalUsage() const { return CountTree(data_.get(), "snapshots"); }

@@ -4,6 +4,7 @@
 // Does not own the directories, only the holds on layers. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -52,7 +53,8 @@ class SnapshotStore {
   Result<> Remove(const std::string& id);
   [[nodiscard]] std::vector<std::string> List() const;
 
-  Result<TreeUsage> Usage(const std::string& id) const;  // of the upper directory
+  // Of the upper directory; `stop` as in CountTree.
+  Result<TreeUsage> Usage(const std::string& id, const std::function<bool()>& stop = {}) const;
   Result<TreeUsage> TotalUsage() const;
 
  private:

@@ -8,6 +8,7 @@
 #include "overlay/overlay_mount.h"
 #include "runtime/base/file.h"
 #include "runtime/base/memfd.h"
+#include "sandbox/layer_usage.h"
 
 namespace fermata::sandbox {
 
@@ -93,6 +94,8 @@ Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config, Network& netwo
   ASSIGN_OR_RETURN(programs.pause, SealedProgram("fermata-pause", e.config.program_dir + "/fermata-pause"));
   e.zygote = std::make_unique<runtime::ZygoteClient>(std::move(programs));
   ASSIGN_OR_RETURN(e.store, Store::Open(e.config.data_dir + "/state.db"));
+  e.events = std::make_unique<EventHub>(EventHub::Limits{}, NowNs);
+  e.store->SetObserver([events = e.events.get()](const RecordChange& change) { events->Publish(change); });
   // Before the store sweeps the directories that a helper may still write to.
   e.helpers = std::make_unique<HelperGroups>(e.cgroup_mount, e.config.cgroup_root);
   RETURN_IF_ERROR(e.helpers->Sweep(), "sweep helpers");
@@ -107,6 +110,7 @@ Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config, Network& netwo
   overlay::ImageStoreOptions store_options;
   store_options.unpacker = std::move(unpacker);
   ASSIGN_OR_RETURN(e.images, overlay::ImageStore::Open(e.config.data_dir, std::move(store_options)));
+  e.stats = std::make_unique<stats::Collector>(e.cgroup_mount, *e.events, LayerMeasure(*e.images, e.config.data_dir));
   e.registry = std::make_unique<overlay::RegistryClient>(e.config.registry);
   e.puller = std::make_unique<overlay::ImagePuller>(*e.images, *e.registry, e.config.signature_policies);
   e.overlay_append = overlay::LowerdirAppendSupported(e.config.data_dir);

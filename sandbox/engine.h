@@ -24,9 +24,11 @@
 #include "runtime/launch/namespaces.h"
 #include "runtime/launch/seccomp.h"
 #include "runtime/monitor/client.h"
+#include "sandbox/events/event_hub.h"
 #include "sandbox/helper_groups.h"
 #include "sandbox/network/network.h"
 #include "sandbox/operations.h"
+#include "sandbox/stats/collector.h"
 #include "sandbox/steps.h"
 #include "sandbox/store.h"
 #include "sandbox/types.h"
@@ -86,10 +88,12 @@ struct Engine {
   cgroups::Cgroup cgroup_mount;
   bool overlay_append = false;  // the kernel takes "lowerdir+"
   std::unique_ptr<runtime::ZygoteClient> zygote;
+  std::unique_ptr<EventHub> events;  // of the store's changes, from the first one on
   std::unique_ptr<Store> store;
   std::unique_ptr<HelperGroups> helpers;
   std::unique_ptr<runtime::PathHelper> paths;  // for whatever lies on a file system of somebody else
   std::unique_ptr<overlay::ImageStore> images;
+  std::unique_ptr<stats::Collector> stats;
   std::unique_ptr<overlay::RegistryClient> registry;
   std::unique_ptr<overlay::ImagePuller> puller;
   std::unique_ptr<runtime::Reactor> reactor;

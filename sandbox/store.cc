@@ -114,6 +114,10 @@ std::vector<ContainerPtr> Store::Containers() const {
 
 std::vector<ContainerPtr> Store::ContainersOf(const SandboxId& id) const {
   const std::lock_guard lock(mutex_);
+  return ContainersLocked(id);
+}
+
+std::vector<ContainerPtr> Store::ContainersLocked(const SandboxId& id) const {
   std::vector<ContainerPtr> some;
   if (const auto found = by_sandbox_.find(id); found != by_sandbox_.end()) {
     for (const auto& [container_id, record] : found->second) some.push_back(record);
@@ -121,35 +125,65 @@ std::vector<ContainerPtr> Store::ContainersOf(const SandboxId& id) const {
   return some;
 }
 
+void Store::PublishSandbox(const SandboxId& id, SandboxPtr after) {
+  const auto found = sandboxes_.find(id);
+  RecordChange change;
+  if (found != sandboxes_.end()) change.sandbox_before = found->second;
+  change.sandbox_after = after;
+  if (after != nullptr) {
+    sandboxes_[id] = std::move(after);
+  } else if (found != sandboxes_.end()) {
+    sandboxes_.erase(found);
+  }
+  if (!observer_) return;
+  change.containers = ContainersLocked(id);
+  observer_(change);
+}
+
+void Store::PublishContainer(const ContainerId& id, ContainerPtr after) {
+  const auto found = containers_.find(id);
+  RecordChange change;
+  if (found != containers_.end()) change.container_before = found->second;
+  change.container_after = after;
+  if (after == nullptr && found == containers_.end()) return;
+  const SandboxId sandbox = (after != nullptr ? after : change.container_before)->sandbox;
+  if (after != nullptr) {
+    by_sandbox_[sandbox][id] = after;
+    containers_[id] = std::move(after);
+  } else {
+    const auto siblings = by_sandbox_.find(sandbox);
+    siblings->second.erase(id);
+    if (siblings->second.empty()) by_sandbox_.erase(siblings);
+    containers_.erase(found);
+  }
+  if (!observer_) return;
+  if (const auto pod = sandboxes_.find(sandbox); pod != sandboxes_.end()) {
+    change.sandbox_before = change.sandbox_after = pod->second;
+  }
+  change.containers = ContainersLocked(sandbox);
+  observer_(change);
+}
+
 Result<> Store::Put(SandboxRecord record) {
   const auto shared = std::make_shared<const SandboxRecord>(std::move(record));
-  Write write{kPutSandbox, shared->id.str(), Encode(*shared), [this, shared] { sandboxes_[shared->id] = shared; }};
+  Write write{kPutSandbox, shared->id.str(), Encode(*shared), [this, shared] { PublishSandbox(shared->id, shared); }};
   return Submit(write);
 }
 
 Result<> Store::Put(ContainerRecord record) {
   const auto shared = std::make_shared<const ContainerRecord>(std::move(record));
-  Write write{kPutContainer, shared->id.str(), Encode(*shared), [this, shared] {
-                containers_[shared->id] = shared;
-                by_sandbox_[shared->sandbox][shared->id] = shared;
-              }};
+  Write write{kPutContainer, shared->id.str(), Encode(*shared),
+              [this, shared] { PublishContainer(shared->id, shared); }};
   return Submit(write);
 }
 
 Result<> Store::Erase(const SandboxId& id) {
-  Write write{kEraseSandbox, id.str(), {}, [this, id] { sandboxes_.erase(id); }};
+  Write write{kEraseSandbox, id.str(), {}, [this, id] { PublishSandbox(id, nullptr); }};
   return Submit(write);
 }
 
 Result<> Store::Erase(const ContainerId& id) {
-  Write write{kEraseContainer, id.str(), {}, [this, id] {
-                const auto found = containers_.find(id);
-                if (found == containers_.end()) return;
-                const auto siblings = by_sandbox_.find(found->second->sandbox);
-                siblings->second.erase(id);
-                if (siblings->second.empty()) by_sandbox_.erase(siblings);
-                containers_.erase(found);
-              }};
+  Write write{kEraseContainer, id.str(), {}, [this, id] { PublishContainer(id, nullptr); }};
   return Submit(write);
 }
 

@@ -17,6 +17,7 @@
 
 #include "runtime/base/result.h"
 #include "runtime/base/sqlite.h"
+#include "sandbox/events/event.h"
 #include "sandbox/types.h"
 
 namespace fermata::sandbox {
@@ -31,6 +32,11 @@ class Store {
   Store& operator=(const Store&) = delete;
 
   [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+
+  // Called for every change, in their order, before who made it goes on; with the lock of the readers held: it must
+  // neither block nor come back. Set before the first change.
+  using Observer = std::function<void(const RecordChange&)>;
+  void SetObserver(Observer observer) { observer_ = std::move(observer); }
 
   [[nodiscard]] SandboxPtr Find(const SandboxId& id) const;  // nullptr: none
   [[nodiscard]] ContainerPtr Find(const ContainerId& id) const;
@@ -61,6 +67,10 @@ class Store {
   Result<> Submit(Write& write);
   void WriteLoop();
   Result<> WriteOne(const Write& write);
+  // With mutex_ held; `after` is nullptr when it is erased.
+  void PublishSandbox(const SandboxId& id, SandboxPtr after);
+  void PublishContainer(const ContainerId& id, ContainerPtr after);
+  [[nodiscard]] std::vector<ContainerPtr> ContainersLocked(const SandboxId& id) const;
 
   Database database_;  // after Open, of the writer thread only
   std::vector<std::string> problems_;
@@ -72,6 +82,7 @@ class Store {
   std::map<SandboxId, SandboxPtr> sandboxes_;
   std::map<ContainerId, ContainerPtr> containers_;
   std::map<SandboxId, std::map<ContainerId, ContainerPtr>> by_sandbox_;
+  Observer observer_;
   std::mutex update_mutex_;  // makes Update a read and a write without another Update between
 
   std::thread writer_;

@@ -123,7 +123,9 @@ class ImageStore {
   [[nodiscard]] Result<Snapshot> GetSnapshot(const std::string& id) const { return snapshots_->Get(id); }
   Result<> RemoveSnapshot(const std::string& id);
   [[nodiscard]] std::vector<std::string> ListSnapshots() const { return snapshots_->List(); }
-  [[nodiscard]] Result<TreeUsage> SnapshotUsage(const std::string& id) const { return snapshots_->Usage(id); }
+  [[nodiscard]] Result<TreeUsage> SnapshotUsage(const std::string& id, const std::function<bool()>& stop = {}) const {
+    return snapshots_->Usage(id, stop);
+  }
 
   [[nodiscard]] Result<FsUsage> Usage() const;
 

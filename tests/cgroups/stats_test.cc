@@ -86,6 +86,7 @@ TEST(Read, TakesAllFromTheFiles) {
                          {"memory.stat", "anon 100\ninactive_file 400\n"},
                          {"memory.max", "5000\n"},
                          {"memory.swap.current", "30\n"},
+                         {"memory.swap.max", "64\n"},
                          {"pids.current", "4\n"},
                          {"io.stat", "8:0 rbytes=8\n"},
                          {"io.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=6\n"}});
@@ -97,6 +98,7 @@ TEST(Read, TakesAllFromTheFiles) {
   EXPECT_EQ(stats->memory->working_set_bytes, 600U);
   EXPECT_EQ(stats->memory->limit_bytes, 5000U);
   EXPECT_EQ(stats->swap_bytes, 30U);
+  EXPECT_EQ(stats->swap_limit_bytes, 64U);
   EXPECT_EQ(stats->pids, 4U);
   EXPECT_EQ(stats->io->read_bytes, 8U);
   EXPECT_EQ(stats->io_pressure->some.total_us, 6U);
@@ -115,6 +117,30 @@ TEST(Read, EstimatesMemoryFromTheProcessesWithoutAController) {
   EXPECT_FALSE(stats->pids);
   EXPECT_FALSE(stats->io);
   EXPECT_FALSE(stats->swap_bytes);
+}
+
+TEST(Read, TakesAFileThatIsLongerThanOneRead) {
+  const FakeGroup group({{"cpu.stat", std::string(20000, '\n') + "usage_usec 9\n"}});
+  EXPECT_EQ(Read(group.Open())->cpu->usage_us, 9U);
+}
+
+TEST(ReadDetails, TakesWhatIsThere) {
+  const FakeGroup group({{"memory.peak", "77\n"},
+                         {"memory.events", "low 0\nhigh 0\nmax 4\noom 2\noom_kill 1\noom_group_kill 0\n"},
+                         {"pids.max", "max\n"},
+                         {"io.stat", "8:0 rbytes=8 wbytes=9 rios=1 wios=2 dbytes=0 dios=0\n"},
+                         {"hugetlb.2MB.current", "2097152\n"}});
+  const auto details = ReadDetails(group.Open());
+  ASSERT_TRUE(Succeeded(details));
+  EXPECT_EQ(details->memory_peak_bytes, 77U);
+  EXPECT_EQ(details->memory_limit_hits, 4U);
+  EXPECT_EQ(details->oom_kills, 1U);
+  EXPECT_EQ(details->pids_limit, std::nullopt);
+  ASSERT_EQ(details->io.size(), 1U);
+  EXPECT_EQ(details->io[0].device, "8:0");
+  EXPECT_EQ(details->io[0].io.write_operations, 2U);
+  EXPECT_EQ(details->hugepage_bytes, (std::map<std::string, uint64_t>{{"2MB", 2097152}}));
+  EXPECT_TRUE(Succeeded(ReadDetails(FakeGroup().Open())));
 }
 
 TEST(Read, SaysThatAGroupIsGone) {

@@ -10,11 +10,12 @@ source=$(realpath "$(dirname "$0")/../..")
 
 home=$(mktemp -d /tmp/fermata-crictl.XXXXXX)
 group=$mount/fermata-$(printf %s "$home/data" | sha256sum | cut -c1-8)
-daemon='' pod='' forward=''
+daemon='' pod='' forward='' events=''
 c() { "$FERMATA_CRICTL" --config "$home/crictl.yaml" --runtime-endpoint "unix://$home/s" --image-endpoint "unix://$home/s" --timeout "$((10 * scale))s" "$@"; }
 cleanup() {
   status=$?
   [ -z "$forward" ] || kill "$forward" 2>/dev/null || true
+  [ -z "$events" ] || kill "$events" 2>/dev/null || true
   if [ -n "$daemon" ]; then
     [ -z "$pod" ] || c rmp --force "$pod" >/dev/null 2>&1 || true
     kill "$daemon" 2>/dev/null || true
@@ -58,6 +59,8 @@ container() {
 container main 'echo started; trap "exit 0" TERM; while :; do usleep 10000; done'
 container fails 'echo oh >&2; exit 4'
 
+"$FERMATA_CRICTL" --config "$home/crictl.yaml" --runtime-endpoint "unix://$home/s" --timeout "$((10 * scale))s" events -o json >"$home/events" 2>/dev/null &
+events=$!
 pod=$(c runp "$home/pod.json")
 check "runp gives an id" "${#pod}" 64
 check "pods" "$(c pods -o json | jq -r '.items[] | .id + " " + .state + " " + .metadata.name')" "$pod SANDBOX_READY pod"
@@ -75,6 +78,21 @@ check "ps -q" "$(c ps -q --name main)" "$id"
 check "inspect" "$(c inspect "$id" | jq -r '.status.state + " " + .status.logPath')" "CONTAINER_RUNNING $home/logs/main.log"
 check "inspect: the pid is its process" "$(tr '\0' ' ' <"/proc/$(c inspect "$id" | jq -r .info.pid)/cmdline" | cut -c1-6)" "sh -c "
 check "exec -s" "$(c exec -s "$id" hostname)" pod-host
+# Statistics.
+check "stats" "$(c stats --seconds 1 -o json "${id:0:13}" | jq -r '.stats[] | .attributes.id + " " + .attributes.metadata.name')" "$id main"
+check "stats: numbers" "$(c stats --id "$id" -o json | jq -r '.stats[] | (.cpu.timestamp | tonumber > 0) and (.memory.workingSetBytes.value | tonumber > 0)')" true
+check "stats as a table" "$(c stats | awk -v id="${id:0:13}" '$1 == id {print $2, (NF > 5)}')" "main 1"
+check "stats by label" "$(c stats --label of=nothing -o json | jq '.stats | length')" 0
+check "statsp" "$(c statsp -o json --id "$pod" | jq -r '.stats[] | .attributes.id + " " + .linux.containers[0].attributes.id')" "$pod $id"
+check "statsp: numbers" "$(c statsp -o json | jq -r '.stats[0].linux | (.cpu.usageCoreNanoSeconds.value | tonumber > 0) and (.process.processCount.value | tonumber >= 2)')" true
+check "statsp as a table" "$(c statsp | awk -v id="${pod:0:13}" '/pod/ {print (NF > 2); exit}')" 1
+c metricdescs -o json >"$home/descriptors"
+check "metricdescs" "$(jq -r '[.descriptors[] | select(.help != "" and (.labelKeys | length) > 0)] | length > 50' "$home/descriptors")" true
+c metricsp -o json >"$home/metrics"
+check "metricsp: the pod" "$(jq -r '.podMetrics[].podSandboxId' "$home/metrics")" "$pod"
+check "metricsp: every name is described" "$(jq -n --slurpfile d "$home/descriptors" --slurpfile m "$home/metrics" \
+  '[$m[0].podMetrics[] | .metrics[], .containerMetrics[].metrics[] | .name] - [$d[0].descriptors[].name] | length')" 0
+check "metricsp: a value" "$(jq -r '[.podMetrics[].containerMetrics[].metrics[] | select(.name == "container_start_time_seconds").value.value | tonumber > 0] | all' "$home/metrics")" true
 status=0
 c exec -s "$id" sh -c 'exit 9' >/dev/null 2>&1 || status=$?
 check "exec -s: a failure is one" "$((status != 0))" 1
@@ -127,9 +145,19 @@ check "rm" "$(c rm "$id" "$failing" | wc -l)" 2
 check "ps -a after rm" "$(c ps -a -q)" ""
 check "stopp" "$(c stopp "$pod")" "Stopped sandbox $pod"
 check "pods after stopp" "$(c pods -o json | jq -r '.items[].state')" SANDBOX_NOTREADY
+echo "$pod" >"$home/pod-id"
 check "rmp" "$(c rmp "$pod")" "Removed sandbox $pod"
 pod=''
 check "pods after rmp" "$(c pods -q)" ""
+seen() { [ "$(grep -c CONTAINER_DELETED_EVENT "$home/events")" -ge 3 ]; }
+until_true seen
+kill "$events"
+wait "$events" || true
+events=''
+check "events of the pod" "$(jq -rc --arg id "$(head -c 64 "$home/pod-id")" 'select(.containerId == $id).containerEventType' "$home/events" | tr '\n' ' ')" \
+  "CONTAINER_CREATED_EVENT CONTAINER_STARTED_EVENT CONTAINER_STOPPED_EVENT CONTAINER_DELETED_EVENT "
+check "events of the container" "$(jq -rc --arg id "$id" 'select(.containerId == $id).containerEventType' "$home/events" | tr '\n' ' ')" \
+  "CONTAINER_CREATED_EVENT CONTAINER_STARTED_EVENT CONTAINER_STOPPED_EVENT CONTAINER_DELETED_EVENT "
 c rmi demo.local/busybox:1 >/dev/null
 check "images after rmi" "$(c images -q)" ""
 check "no group is left of the pod" "$(find "$group/pods" "$group/monitors" -mindepth 1 -type d 2>/dev/null | wc -l)" 0
