@@ -182,11 +182,19 @@ bool IsPartOfProc(int fd) noexcept {
 
 // A path of the host that whoever wrote the request, or lives in a volume, has arranged: open_tree(2) itself can refuse
 // nothing on the way.
-long OpenSource(const char* path, const PlanStep& step) noexcept {
+// `below` is the path of a volume that a container may have filled with links: it is looked up with `path` as the root.
+long OpenSource(const char* path, const char* below, const PlanStep& step) noexcept {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = (step.flags & kNoMagicLinks) != 0 ? RESOLVE_NO_MAGICLINKS : 0;
-  const long source = ::syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+  long source = ::syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+  if (source >= 0 && below != nullptr) {
+    const long base = source;
+    source = OpenTarget(static_cast<int>(base), below, kTargetDirectory);
+    const int error = errno;
+    ::close(static_cast<int>(base));
+    errno = error;
+  }
   if (source < 0) return -1;
   long tree = -1;
   if ((step.flags & kNotProc) != 0 && IsPartOfProc(static_cast<int>(source))) {
@@ -212,10 +220,13 @@ int MakeSource(const char* path) noexcept {
 
 long OpenStepTree(const ChildState& state, const PlanStep& step) noexcept {
   const char* path = state.plan.Text(step.text);
-  if ((step.flags & (kMakeMissing | kNoMagicLinks | kNotProc)) == 0) return OpenTree(Fd(state, step.fd), path, step.a);
-  const long tree = OpenSource(path, step);
+  const char* below = step.text2 == kNoText ? nullptr : state.plan.Text(step.text2);
+  if (below == nullptr && (step.flags & (kMakeMissing | kNoMagicLinks | kNotProc)) == 0) {
+    return OpenTree(Fd(state, step.fd), path, step.a);
+  }
+  const long tree = OpenSource(path, below, step);
   if (tree >= 0 || errno != ENOENT || (step.flags & kMakeMissing) == 0) return tree;
-  return MakeSource(path) == 0 ? OpenSource(path, step) : -1;
+  return MakeSource(path) == 0 ? OpenSource(path, below, step) : -1;
 }
 
 uint64_t KindOf(const ChildState& state, const PlanStep& step) noexcept {
