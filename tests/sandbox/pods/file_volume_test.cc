@@ -9,7 +9,7 @@
 #include <filesystem>
 
 #include "runtime/base/file.h"
-#include "tests/fixtures/temporary_directory.h"
+#include "tests/fixtures/temporary.h"
 
 namespace fermata::sandbox::pods {
 namespace {

@@ -52,12 +52,12 @@ TEST(ManifestObjects, VariablesComeFromConfigMapsAndSecrets) {
       "    - {name: A, valueFrom: {configMapKeyRef: {name: cm, key: a}}}\n"
       "    - {name: P, valueFrom: {secretKeyRef: {name: sec, key: password}}}\n"
       "    - {name: O, valueFrom: {secretKeyRef: {name: sec, key: over}}}\n"
-      "    - {name: N, valueFrom: {secretKeyRef: {name: none, key: x, optional: true}}}\n"
+      "    - {name: NONE, valueFrom: {secretKeyRef: {name: none, key: x, optional: true}}}\n"
       "    - {name: M, valueFrom: {configMapKeyRef: {name: cm, key: x, optional: true}}}\n"
-      "    - {name: E, value: '$(A)-$(P)-$(N)'}\n"
+      "    - {name: E, value: '$(A)-$(P)-$(NONE)'}\n"
       "    command: [run, '$(E)']\n");
-  EXPECT_THAT(spec.env, ElementsAre("A=1", "P=hush", "O=b", "E=1-hush-$(N)"));
-  EXPECT_THAT(spec.command, ElementsAre("run", "1-hush-$(N)"));
+  EXPECT_THAT(spec.env, ElementsAre("A=1", "P=hush", "O=b", "E=1-hush-$(NONE)"));
+  EXPECT_THAT(spec.command, ElementsAre("run", "1-hush-$(NONE)"));
 }
 
 TEST(ManifestObjects, EnvFromComesFirstAndIsNotExpanded) {
@@ -117,7 +117,7 @@ TEST(ManifestObjects, VolumesOfFiles) {
           "      - {configMap: {name: cm, items: [{key: b, path: b}]}}\n"
           "      - {secret: {name: sec, items: [{key: password, path: p}, {key: x, path: q}], optional: true}}\n"
           "      - {downwardAPI: {items: [{path: l, fieldRef: {fieldPath: metadata.labels}}]}}\n"
-          "  - {name: down, downwardAPI: {items: [{path: n, fieldRef: {fieldPath: metadata.annotations}}]}}\n"
+          "  - {name: down, downwardAPI: {items: [{path: notes, fieldRef: {fieldPath: metadata.annotations}}]}}\n"
           "  - {name: keep, persistentVolumeClaim: {claimName: pvc}}\n"
           "  - {name: ram, emptyDir: {medium: Memory, sizeLimit: 8Mi}}\n",
           "")
@@ -130,7 +130,7 @@ TEST(ManifestObjects, VolumesOfFiles) {
   EXPECT_EQ(Text(pod.volumes[2], pod), "");
   EXPECT_EQ(Text(pod.volumes[3], pod), "b=two;p=hush;l=app=\"x\";");
   EXPECT_EQ(pod.volumes[3].default_mode, 0440U);
-  EXPECT_EQ(Text(pod.volumes[4], pod), "n=n=\"a\\\"b\";");
+  EXPECT_EQ(Text(pod.volumes[4], pod), "notes=n=\"a\\\"b\";");
   EXPECT_EQ(pod.volumes[5].kind, PodVolume::Kind::kClaim);
   EXPECT_TRUE(pod.volumes[5].claim_declared);
   EXPECT_TRUE(pod.volumes[6].memory);

@@ -32,7 +32,7 @@ TEST(ManifestWorkloads, ReplicasAreNumbered) {
     EXPECT_THAT(NamesOf(Parse(head + "  replicas: 2\n" + kTemplate)), ElementsAre("web-0", "web-1")) << kind;
     EXPECT_THAT(NamesOf(Parse(head + kTemplate)), ElementsAre("web-0")) << kind;
   }
-  EXPECT_THAT(NamesOf(Parse("apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d, namespace: n}\nspec:\n" +
+  EXPECT_THAT(NamesOf(Parse("apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d, namespace: ns}\nspec:\n" +
                             std::string(kTemplate))),
               ElementsAre("d-0"));
 }
