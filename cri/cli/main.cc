@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <iostream>
+#include <sstream>
 
 #include "cri/cli/commands.h"
 #include "cri/cli/image_options.h"
@@ -168,6 +169,8 @@ int main(int argc, char** argv) {
   }
   const Result<int> status = parsed.command();
   if (status) return *status;
-  std::cerr << "fermata: " << cli::Printable(status.error().message()) << "\n";
+  // A manifest's errors come in one text, a line each.
+  std::istringstream lines(status.error().message());
+  for (std::string line; std::getline(lines, line);) std::cerr << "fermata: " << cli::Printable(line) << "\n";
   return 125;  // ours, as podman's: what a container ends with stays distinguishable
 }

@@ -2,11 +2,15 @@
 //
 // Strict where Kubernetes' API server is strict with fieldValidation=Strict: an unknown, misplaced or repeated field
 // is an error, and so is a value of the wrong type. A field that Kubernetes knows and this engine does not honour
-// yet is an error as well, unless its value says what happens anyway: a manifest never loses meaning silently. The
-// exceptions are `status` and the informational ports. A null is an absent field, as in Kubernetes.
+// yet is an error as well, unless its value says what happens anyway or the caller allows to ignore it: a manifest
+// never loses meaning silently. The exceptions are `status` and the informational ports. A null is an absent field.
 //
-// Errors are kInvalidArgument, or kUnimplemented for what is not supported yet, and begin with the place:
-// "pod.yaml:12: spec.containers[0].envFrom: not supported yet".
+// All errors of a file come in one, a line each in the order of their lines: kInvalidArgument, or kUnimplemented when
+// all are of what is not supported yet. Each begins with the place: "pod.yaml:12: spec.containers[0].tty: not supported
+// yet". No value of a Secret stands in one.
+//
+// Kinds: Pod; ConfigMap, Secret and PersistentVolumeClaim, which pods of the same file refer to; Deployment,
+// ReplicaSet, StatefulSet, DaemonSet and Job, which become pods NAME-0 and on; List of all these.
 //
 // Kubernetes' semantics, but for these:
 // - Without a seccompProfile a container gets RuntimeDefault, where kubelet by default leaves it unconfined: the

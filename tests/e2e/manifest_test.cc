@@ -91,9 +91,9 @@ TEST_F(ManifestTest, ADryRunShowsNoSecretAndStartsNothing) {
   EXPECT_TRUE(Pods().empty());
   EXPECT_EQ(Output({"validate", Yaml(Everything("dry", "true"))}), "pod default/dry\n");
   const ProgramResult wrong = Fermata({"validate", Yaml("kind: Pod\napiVersion: v2\n---\nkind: Pod\n")});
-  EXPECT_EQ(wrong.code, 1);
+  EXPECT_NE(wrong.code, 0);
   EXPECT_THAT(wrong.err, HasSubstr("pod.yaml:2: apiVersion: "));
-  EXPECT_THAT(wrong.err, HasSubstr("\n" + directory_.path() + "/pod.yaml:4: apiVersion is missing"));
+  EXPECT_THAT(wrong.err, HasSubstr("\nfermata: " + directory_.path() + "/pod.yaml:4: apiVersion is missing"));
 }
 
 TEST_F(ManifestTest, ADeadlineFailsAPod) {
