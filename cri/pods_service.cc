@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include "cri/lookup.h"
+#include "cri/planned_pod.h"
 #include "cri/server.h"
 #include "sandbox/pods/log_follower.h"
 
@@ -59,6 +60,7 @@ void Fill(const PodView& view, fv1::PodStatus& status) {
   status.set_name(record.spec.name);
   status.set_namespace_(record.spec.name_space);
   status.set_phase(view.phase);
+  status.set_reason(record.reason);
   status.set_owner(record.spec.owner == sandbox::Owner::kPods ? "pods" : "cri");
   status.set_created_at_unix_nanos(record.created_at_ns);
   status.set_sandbox_ready(record.state == sandbox::SandboxState::kReady);
@@ -124,7 +126,16 @@ grpc::ServerUnaryReactor* PodsService::Apply(grpc::CallbackServerContext*, const
                                              fv1::ApplyResponse* response) {
   return new LongCall("Pods.Apply", engine_.tasks, [=, this](const LongCall::Cancellation& cancellation) -> Result<> {
     const Client present(*this);
-    ASSIGN_OR_RETURN(const auto ids, pods_.Apply(request->manifest(), request->file_name(), cancellation));
+    const sandbox::pods::PodEngine::ApplyRequest apply{request->manifest(), request->file_name(),
+                                                       request->allow_ignored()};
+    std::vector<std::string> ignored;
+    ASSIGN_OR_RETURN(const auto planned, pods_.Check(apply, ignored));
+    response->mutable_ignored()->Assign(ignored.begin(), ignored.end());
+    if (request->dry_run()) {
+      for (const sandbox::pods::PodManifest& pod : planned) FillPlanned(pod, *response->add_planned());
+      return {};
+    }
+    ASSIGN_OR_RETURN(const auto ids, pods_.Apply(apply, cancellation));
     for (const sandbox::SandboxId& id : ids) {
       ASSIGN_OR_RETURN(const PodView view, pods_.View(id));
       Fill(view, *response->add_pods());

@@ -188,7 +188,8 @@ void AddRequestedMounts(const ContainerSpec& container, Spec& spec) {
     options.emplace_back(kPropagation[static_cast<size_t>(mount.propagation)]);
     if (mount.readonly) options.emplace_back(mount.recursive_readonly ? "rro" : "ro");
     for (const std::string& option : mount.options) options.push_back("r" + option);  // or a mount below would evade it
-    spec.mounts.push_back({mount.container_path, "bind", mount.host_path, std::move(options), mount.uids, mount.gids});
+    spec.mounts.push_back(
+        {mount.container_path, "bind", mount.host_path, std::move(options), mount.uids, mount.gids, mount.sub_path});
     // A shared mount reaches the host only from a root that is not private itself.
     if (mount.propagation == Propagation::kBidirectional) spec.linux.rootfs_propagation = "rshared";
     if (mount.propagation == Propagation::kHostToContainer && spec.linux.rootfs_propagation.empty()) {

@@ -35,12 +35,13 @@ std::string HostnameOf(const SandboxSpec& spec) {
 
 std::string HostsText(const SandboxRecord& sandbox) {
   std::string text = kLocalNames;
-  const std::string name = HostnameOf(sandbox.spec);
+  std::string names = HostnameOf(sandbox.spec);
+  if (const std::string& fqdn = sandbox.spec.fqdn; !fqdn.empty() && fqdn != names) names = fqdn + "\t" + names;
   for (const std::string& ip : sandbox.ips) {
-    if (!name.empty()) text += ip + "\t" + name + "\n";
+    if (!names.empty()) text += ip + "\t" + names + "\n";
   }
   // Without an address of its own the pod still finds its name.
-  if (sandbox.ips.empty() && !name.empty()) text += "127.0.0.1\t" + name + "\n";
+  if (sandbox.ips.empty() && !names.empty()) text += "127.0.0.1\t" + names + "\n";
   for (const auto& [ip, names] : sandbox.spec.host_aliases) text += Joined(ip, names);
   return text;
 }

@@ -44,10 +44,11 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PortMapping, protocol, container
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SandboxSpec, owner, name, uid, name_space, attempt, hostname,
                                                 log_directory, cgroup_parent, runtime_handler, dns, port_mappings,
                                                 labels, annotations, sysctls, host_aliases, namespaces, privileged,
-                                                shm_bytes, manifest, manifest_index, overhead, resources)
+                                                shm_bytes, manifest, manifest_index, overhead, resources,
+                                                manifest_allow_ignored, fqdn)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerMount, container_path, host_path, readonly, recursive_readonly,
                                                 selinux_relabel, propagation, uids, gids, image, image_sub_path,
-                                                image_id, options)
+                                                image_id, options, sub_path)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(DeviceRequest, container_path, host_path, permissions)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SecurityContext, privileged, namespaces, add_capabilities,
                                                 drop_capabilities, add_ambient_capabilities, run_as_user, run_as_group,
@@ -61,7 +62,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerSpec, name, attempt, im
                                                 previous_finished_at_ns)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PodMarks, post_started, started, ready, killed_at_ns)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SandboxRecord, id, spec, state, created_at_ns, pause_pid, shares_ptrace,
-                                                ips, group, containers_group, boot_id)
+                                                ips, group, containers_group, boot_id, reason)
 
 namespace {
 

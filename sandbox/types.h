@@ -73,11 +73,14 @@ struct SandboxSpec {
   // Owner kPods: the manifest it was made from, and which document of it; the pod engine goes on from here.
   std::string manifest;
   uint32_t manifest_index = 0;
+  bool manifest_allow_ignored = false;
+  std::string fqdn;  // of the pod for /etc/hosts, besides its host name; may be empty
 };
 
 enum class Propagation : uint8_t { kPrivate, kHostToContainer, kBidirectional };
 struct ContainerMount {
   std::string container_path, host_path;
+  std::string sub_path;  // below host_path, with no way out of it; made as a directory if missing
   bool readonly = false;
   bool recursive_readonly = false;
   bool selinux_relabel = false;
@@ -157,6 +160,7 @@ struct SandboxRecord {
   std::string group;             // of pause, below the cgroup2 mount
   std::string containers_group;  // parent of the containers' groups
   std::string boot_id;
+  std::string reason;  // owner kPods: why it was ended before its time; DeadlineExceeded
 };
 using SandboxPtr = std::shared_ptr<const SandboxRecord>;
 

@@ -20,8 +20,12 @@ struct RunOptions {
   std::string file;
   bool detach = false;
   bool keep = false;  // do not remove the pods when they are over
+  bool allow_ignored = false;
+  bool dry_run = false;
 };
 Result<int> Run(const Global& global, const RunOptions& options);
+// Reads the manifest itself, without a daemon.
+Result<int> Validate(const Global& global, const RunOptions& options);
 
 Result<int> ListPods(const Global& global, bool all);
 Result<int> ListContainers(const Global& global, bool all);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <iostream>
+#include <sstream>
 
 #include "cri/cli/commands.h"
 #include "cri/cli/image_options.h"
@@ -36,7 +37,14 @@ void AddPodCommands(CLI::App& app, Parsed& p) {
   run->add_option("FILE", p.run.file, "Pod YAML; - for standard input")->required();
   run->add_flag("-d,--detach", p.run.detach, "print the pods' ids and leave them running");
   run->add_flag("--keep", p.run.keep, "keep the pods when they are over, for logs and pods");
+  run->add_flag("--allow-ignored", p.run.allow_ignored, "leave out what is not honoured, and say so");
+  run->add_flag("--dry-run", p.run.dry_run, "only print what would be made; shows no values of variables and files");
   run->callback([&p] { p.command = [&p] { return cli::Run(p.global, p.run); }; });
+
+  CLI::App* validate = app.add_subcommand("validate", "Check a manifest, without a daemon: all errors at once");
+  validate->add_option("FILE", p.run.file, "Pod YAML; - for standard input")->required();
+  validate->add_flag("--allow-ignored", p.run.allow_ignored, "what is not honoured is no error");
+  validate->callback([&p] { p.command = [&p] { return cli::Validate(p.global, p.run); }; });
 
   CLI::App* pods = app.add_subcommand("pods", "List pods");
   pods->add_flag("-a,--all", p.all, "also those that kubelet or crictl made");
@@ -161,6 +169,8 @@ int main(int argc, char** argv) {
   }
   const Result<int> status = parsed.command();
   if (status) return *status;
-  std::cerr << "fermata: " << cli::Printable(status.error().message()) << "\n";
+  // A manifest's errors come in one text, a line each.
+  std::istringstream lines(status.error().message());
+  for (std::string line; std::getline(lines, line);) std::cerr << "fermata: " << cli::Printable(line) << "\n";
   return 125;  // ours, as podman's: what a container ends with stays distinguishable
 }

@@ -13,12 +13,12 @@
 
 #include "cri/cli/commands.h"
 #include "cri/cli/follow.h"
+#include "cri/cli/manifest_file.h"
 #include "runtime/base/file.h"
 
 namespace fermata::cri::cli {
 namespace {
 
-constexpr size_t kMaxManifestBytes = size_t{4} << 20;
 constexpr int kInterrupted = 130;  // what a shell reports for Ctrl-C
 
 std::vector<std::string> ContainerNames(const fv1::ApplyResponse& applied) {
@@ -161,12 +161,7 @@ void RemovePods(const Client& client, const fv1::ApplyResponse& applied) {
 }  // namespace
 
 Result<int> Run(const Global& global, const RunOptions& options) {
-  std::string text;
-  if (options.file == "-") {
-    ASSIGN_OR_RETURN(text, ReadAll(STDIN_FILENO, kMaxManifestBytes), "standard input");
-  } else {
-    ASSIGN_OR_RETURN(text, ReadFileAt(AT_FDCWD, options.file, kMaxManifestBytes));
-  }
+  ASSIGN_OR_RETURN(const std::string text, ReadManifest(options.file));
   // Signals are for WaitForEnd; blocked before any thread exists.
   sigset_t mask;
   ::sigemptyset(&mask);
@@ -178,8 +173,12 @@ Result<int> Run(const Global& global, const RunOptions& options) {
   fv1::ApplyRequest request;
   fv1::ApplyResponse applied;
   request.set_manifest(text);
-  request.set_file_name(options.file == "-" ? "stdin" : options.file);
+  request.set_file_name(ShownName(options.file));
+  request.set_allow_ignored(options.allow_ignored);
+  request.set_dry_run(options.dry_run);
   RETURN_IF_ERROR(ToResult(client.pods->Apply(&context, request, &applied)));
+  for (const std::string& ignored : applied.ignored()) std::cerr << "fermata: " << Printable(ignored) << "\n";
+  if (options.dry_run) return PrintPlanned(global, applied);
   if (options.detach) {
     for (const fv1::PodStatus& pod : applied.pods()) std::cout << pod.id() << "\n";
     return 0;

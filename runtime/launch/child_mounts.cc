@@ -181,13 +181,21 @@ bool IsPartOfProc(int fd) noexcept {
 }
 
 // A path that whoever wrote the request, or lives in a volume, has arranged: open_tree(2) itself can refuse nothing on
-// the way.
-long OpenSource(int directory, const char* path, const PlanStep& step) noexcept {
+// the way. `below` is the path of a volume that a container may have filled with links: it is looked up with `path` as
+// the root.
+long OpenSource(int directory, const char* path, const char* below, const PlanStep& step) noexcept {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = ((step.flags & kNoMagicLinks) != 0 ? RESOLVE_NO_MAGICLINKS : 0) |
                 ((step.flags & kBeneath) != 0 ? RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS : 0);
-  const long source = ::syscall(SYS_openat2, directory, path, &how, sizeof how);
+  long source = ::syscall(SYS_openat2, directory, path, &how, sizeof how);
+  if (source >= 0 && below != nullptr) {
+    const long base = source;
+    source = OpenTarget(static_cast<int>(base), below, kTargetDirectory);
+    const int error = errno;
+    ::close(static_cast<int>(base));
+    errno = error;
+  }
   if (source < 0) return -1;
   long tree = -1;
   if ((step.flags & kNotProc) != 0 && IsPartOfProc(static_cast<int>(source))) {
@@ -213,12 +221,13 @@ int MakeSource(const char* path) noexcept {
 
 long OpenStepTree(const ChildState& state, const PlanStep& step) noexcept {
   const char* path = state.plan.Text(step.text);
+  const char* below = step.text2 == kNoText ? nullptr : state.plan.Text(step.text2);
   const int directory = Fd(state, step.fd);
-  if ((step.flags & (kMakeMissing | kNoMagicLinks | kNotProc | kBeneath)) == 0)
-    return OpenTree(directory, path, step.a);
-  const long tree = OpenSource(directory, path, step);
+  const bool plain = (step.flags & (kMakeMissing | kNoMagicLinks | kNotProc | kBeneath)) == 0;
+  if (plain && below == nullptr) return OpenTree(directory, path, step.a);
+  const long tree = OpenSource(directory, path, below, step);
   if (tree >= 0 || errno != ENOENT || (step.flags & kMakeMissing) == 0) return tree;
-  return MakeSource(path) == 0 ? OpenSource(directory, path, step) : -1;
+  return MakeSource(path) == 0 ? OpenSource(directory, path, below, step) : -1;
 }
 
 uint64_t KindOf(const ChildState& state, const PlanStep& step) noexcept {

@@ -100,6 +100,7 @@ Result<> MountPlanner::OpenBind(const Mount& mount, size_t index) {
   }
   const int16_t source = sources_[index] =
       OpenTree(mount.source, options.recursive_bind, "open " + mount.source + " for " + mount.destination);
+  if (!mount.below.empty()) plan_.Last().text2 = plan_.Text(mount.below);
   if (place_.make_sources) plan_.Last().flags |= kMakeMissing;
   if (place_.refuse_proc) plan_.Last().flags |= kNotProc;
   RETURN_IF_ERROR(MapIds(mount, options, source));

@@ -22,7 +22,8 @@ inline constexpr size_t kMaxPlanBytes = size_t{8} << 20;
 enum class Op : uint16_t {
   kNone = 0,
   // Descriptors and mounts (child_mounts.cc)
-  kOpenTree = 1,              // out = open_tree(fd or cwd, text, a = flags)
+  kOpenTree = 1,              // out = open_tree(fd or cwd, text, a = flags); of text2 below it as the root, if given,
+                              // which is made as a directory if missing
   kSetAttributes = 2,         // mount_setattr(fd): a = set, b = clear, c = propagation; fd2 = user namespace whose
                               // ids the mount shows (MOUNT_ATTR_IDMAP); recursive by flag
   kFsOpen = 3,                // out = fsopen(text)

@@ -94,6 +94,7 @@ struct Mount {
   std::string source;       // bind: path on the host
   std::vector<std::string> options;
   IdMappings uid_mappings, gid_mappings;  // of an idmapped mount; with "idmap" and none: the container's
+  std::string below;  // bind, ours: what is mounted lies here below source, with no way out of it; made if missing
   bool operator==(const Mount&) const = default;
 };
 

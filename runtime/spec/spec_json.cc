@@ -127,7 +127,7 @@ Result<Spec> ReadSpec(const Json& json) {
   for (const Json& mount : List(json, "mounts")) {
     spec.mounts.push_back({mount.at("destination"), Get<std::string>(mount, "type"), Get<std::string>(mount, "source"),
                            Get<Strings>(mount, "options"), ReadIdMappings(List(mount, "uidMappings")),
-                           ReadIdMappings(List(mount, "gidMappings"))});
+                           ReadIdMappings(List(mount, "gidMappings")), Get<std::string>(mount, "below")});
   }
   spec.annotations = Get<StringMap>(json, "annotations");
   ASSIGN_OR_RETURN(spec.hooks, ReadHooks(Child(json, "hooks")));
@@ -231,6 +231,7 @@ Json SpecToJsonValue(const Spec& spec) {
                                                    {"options", mount.options}});
     PutNotEmpty(entry, "uidMappings", IdMappingsToJsonValue(mount.uid_mappings));
     PutNotEmpty(entry, "gidMappings", IdMappingsToJsonValue(mount.gid_mappings));
+    if (!mount.below.empty()) entry["below"] = mount.below;
   }
   PutNotEmpty(json, "annotations", spec.annotations);
   PutNotEmpty(json, "hooks", HooksJson(spec.hooks));

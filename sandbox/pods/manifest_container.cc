@@ -1,24 +1,23 @@
 // spec.containers.
 #include <algorithm>
+#include <tuple>
 
-#include "sandbox/pods/manifest_expand.h"
 #include "sandbox/pods/manifest_read.h"
+#include "sandbox/pods/manifest_values.h"
 #include "sandbox/spec_checks.h"
 
 namespace fermata::sandbox::pods {
 namespace {
 
-struct EnvDraft {
-  std::string name, value;
-};
 struct PortDraft {
-  std::string name;
-  int64_t port = 0;
+  std::string name, host_ip;
+  int64_t port = 0, host_port = 0;
+  std::string protocol = "TCP";
 };
 struct ContainerDraft {
   PodContainer out;
-  std::vector<EnvDraft> env;
-  const Node* env_node = nullptr;
+  const Node* env = nullptr;
+  const Node* env_from = nullptr;
   const Node* command = nullptr;
   const Node* args = nullptr;
   const Node* security = nullptr;
@@ -27,43 +26,23 @@ struct ContainerDraft {
   const Node* readiness = nullptr;
   const Node* lifecycle = nullptr;
   std::vector<PortDraft> ports;
-  bool asks_cpu = false;
 };
 
-// Kubernetes since 1.34: printable ASCII but '='.
-Result<std::string> ReadEnvName(const Node& node) {
-  ASSIGN_OR_RETURN(std::string name, ReadString(node));
-  const bool good = std::all_of(name.begin(), name.end(), [](char c) { return c >= ' ' && c <= '~' && c != '='; });
-  if (name.empty() || !good) return BadValue(node, Quoted(name), " is no name of a variable");
-  return name;
-}
+constexpr std::string_view kProtocols[] = {"TCP", "UDP", "SCTP"};  // by the numbers of the CRI
 
-constexpr Field<EnvDraft> kEnvFields[] = {
-    {"name", Put<&EnvDraft::name, ReadEnvName>},
-    {"value", Put<&EnvDraft::value, ReadString>},
-    {"valueFrom", nullptr},
-};
-
-Result<EnvDraft> ReadEnv(const Node& node) {
-  EnvDraft draft;
-  RETURN_IF_ERROR(ReadObject(node, kEnvFields, draft));
-  RETURN_IF_ERROR(Require(node, "name", !draft.name.empty()));
-  return draft;
-}
-
-Result<> CheckProtocol(const Node& node) {
-  ASSIGN_OR_RETURN(const std::string protocol, ReadString(node));
-  if (protocol == "TCP" || protocol == "UDP" || protocol == "SCTP") return {};
+Result<std::string> ReadProtocol(const Node& node) {
+  ASSIGN_OR_RETURN(std::string protocol, ReadString(node));
+  if (std::ranges::find(kProtocols, protocol) != std::end(kProtocols)) return protocol;
   return BadValue(node, Quoted(protocol), " is none of TCP, UDP and SCTP");
 }
 
-// Informational, as in Kubernetes: a process listens where it likes.
+// Without a host port informational, as in Kubernetes: a process listens where it likes.
 constexpr Field<PortDraft> kPortFields[] = {
     {"containerPort", Put<&PortDraft::port, ReadPortNumber>},
     {"name", Put<&PortDraft::name, ReadPortName>},
-    {"protocol", Only<CheckProtocol>},
-    {"hostPort", nullptr},
-    {"hostIP", nullptr},
+    {"protocol", Put<&PortDraft::protocol, ReadProtocol>},
+    {"hostPort", Put<&PortDraft::host_port, ReadPortNumber>},
+    {"hostIP", Put<&PortDraft::host_ip, ReadIp>},
 };
 
 Result<PortDraft> ReadPort(const Node& node) {
@@ -73,17 +52,49 @@ Result<PortDraft> ReadPort(const Node& node) {
   return draft;
 }
 
-Result<> OnlyNone(const Node& node) { return OnlyText(node, "None"); }
-Result<> OnlyDisabled(const Node& node) { return OnlyText(node, "Disabled"); }
+Result<Propagation> ReadPropagation(const Node& node) {
+  constexpr std::string_view kNames[] = {"None", "HostToContainer", "Bidirectional"};  // in the order of Propagation
+  ASSIGN_OR_RETURN(const std::string name, ReadString(node));
+  const auto* found = std::ranges::find(kNames, name);
+  if (found != std::end(kNames)) return static_cast<Propagation>(found - std::begin(kNames));
+  return BadValue(node, Quoted(name), " is none of None, HostToContainer and Bidirectional");
+}
+
+// The kernel can always do it (Linux 5.12), so that "if possible" is yes.
+Result<bool> ReadRecursiveReadonly(const Node& node) {
+  ASSIGN_OR_RETURN(const std::string choice, ReadString(node));
+  if (choice == "Enabled" || choice == "IfPossible" || choice == "Disabled") return choice != "Disabled";
+  return BadValue(node, Quoted(choice), " is none of Disabled, IfPossible and Enabled");
+}
+
+Result<std::string> ReadSubPath(const Node& node) {
+  ASSIGN_OR_RETURN(std::string path, ReadString(node));
+  if (path.empty()) return path;
+  if (auto checked = CheckRelativePath(path); !checked) return AtNode(node, checked.error());
+  return path;
+}
+
+// What it is turns out when the variables are known.
+Result<> ReadSubPathExpr(const Node& node, VolumeMount& out) {
+  if (!out.sub_path.empty()) return BadValue(node, "subPath and subPathExpr exclude each other");
+  ASSIGN_OR_RETURN(out.sub_path, ReadSubPath(node));
+  out.expand_sub_path = !out.sub_path.empty();
+  return {};
+}
 
 constexpr Field<VolumeMount> kMountFields[] = {
     {"name", Put<&VolumeMount::volume, ReadString>},
     {"mountPath", Put<&VolumeMount::mount_path, ReadAbsolutePath>},
     {"readOnly", Put<&VolumeMount::readonly, ReadYamlBool>},
-    {"mountPropagation", Only<OnlyNone>},
-    {"recursiveReadOnly", Only<OnlyDisabled>},
-    {"subPath", nullptr},
-    {"subPathExpr", nullptr},
+    {"mountPropagation", Put<&VolumeMount::propagation, ReadPropagation>},
+    {"recursiveReadOnly", Put<&VolumeMount::recursive_readonly, ReadRecursiveReadonly>},
+    {"subPath",
+     [](const Node& node, VolumeMount& out) -> Result<> {
+       if (out.expand_sub_path) return BadValue(node, "subPath and subPathExpr exclude each other");
+       ASSIGN_OR_RETURN(out.sub_path, ReadSubPath(node));
+       return {};
+     }},
+    {"subPathExpr", ReadSubPathExpr},
 };
 
 Result<VolumeMount> ReadMount(const Node& node) {
@@ -91,6 +102,9 @@ Result<VolumeMount> ReadMount(const Node& node) {
   RETURN_IF_ERROR(ReadObject(node, kMountFields, mount));
   RETURN_IF_ERROR(Require(node, "name", !mount.volume.empty()));
   RETURN_IF_ERROR(Require(node, "mountPath", !mount.mount_path.empty()));
+  if (mount.recursive_readonly && (!mount.readonly || mount.propagation != Propagation::kPrivate)) {
+    return BadValue(*node.Find("recursiveReadOnly"), "needs readOnly and no mountPropagation");
+  }
   return mount;
 }
 
@@ -127,12 +141,8 @@ constexpr Field<ContainerDraft> kContainerFields[] = {
     {"imagePullPolicy", ReadPullPolicy},
     {"command", Keep<&ContainerDraft::command>},
     {"args", Keep<&ContainerDraft::args>},
-    {"env",
-     [](const Node& node, ContainerDraft& out) -> Result<> {
-       out.env_node = &node;
-       ASSIGN_OR_RETURN(out.env, ReadList<EnvDraft>(node, ReadEnv));
-       return {};
-     }},
+    {"env", Keep<&ContainerDraft::env>},
+    {"envFrom", Keep<&ContainerDraft::env_from>},
     {"workingDir", PutSpec<&ContainerSpec::working_dir, ReadAbsolutePath>},
     {"volumeMounts",
      [](const Node& node, ContainerDraft& out) -> Result<> {
@@ -144,11 +154,7 @@ constexpr Field<ContainerDraft> kContainerFields[] = {
        ASSIGN_OR_RETURN(out.ports, ReadList<PortDraft>(node, ReadPort));
        return {};
      }},
-    {"resources",
-     [](const Node& node, ContainerDraft& out) -> Result<> {
-       ASSIGN_OR_RETURN(out.out.spec.resources, ReadResources(node, out.asks_cpu));
-       return {};
-     }},
+    {"resources", [](const Node& node, ContainerDraft& out) -> Result<> { return ReadResources(node, out.out); }},
     {"securityContext", Keep<&ContainerDraft::security>},
     {"stdin", Only<OnlyFalse>},
     {"stdinOnce", Only<OnlyFalse>},
@@ -162,7 +168,6 @@ constexpr Field<ContainerDraft> kContainerFields[] = {
        ASSIGN_OR_RETURN(out.out.restart_policy, ReadRestartPolicy(node));
        return {};
      }},
-    {"envFrom", nullptr},
     {"resizePolicy", nullptr},
     {"restartPolicyRules", nullptr},
     {"terminationMessagePath", nullptr},
@@ -170,44 +175,29 @@ constexpr Field<ContainerDraft> kContainerFields[] = {
     {"volumeDevices", nullptr},
 };
 
-// Expands into one container's words and counts them, against values that double each other.
-class Expander {
- public:
-  Result<std::string> Text(const Node& node, std::string_view text) {
-    auto expanded = Expand(text, variables_, left_);
-    if (!expanded) return AtNode(node, expanded.error());
-    left_ -= expanded->size();
-    return expanded;
-  }
-  void Set(const EnvDraft& variable) { variables_[variable.name] = variable.value; }
-
- private:
-  std::map<std::string, std::string> variables_;
-  size_t left_ = kMaxArgumentBytes;
-};
-
-Result<std::vector<std::string>> ExpandList(const Node* node, Expander& expander) {
-  if (node == nullptr) return std::vector<std::string>();
-  ASSIGN_OR_RETURN(std::vector<std::string> list, ReadStrings(*node));
-  for (size_t i = 0; i < list.size(); ++i) {
-    ASSIGN_OR_RETURN(list[i], expander.Text(*node->children[i], list[i]));
-  }
-  return list;
+Result<> ReadWords(const Node* node, std::vector<std::string>& out) {
+  if (node == nullptr) return {};
+  ASSIGN_OR_RETURN(out, ReadStrings(*node));
+  return {};
 }
 
-// Variables see those before them, the command sees all.
-Result<> ExpandProcess(ContainerDraft& draft) {
-  ContainerSpec& spec = draft.out.spec;
-  Expander expander;
-  for (size_t i = 0; i < draft.env.size(); ++i) {
-    EnvDraft& variable = draft.env[i];
-    ASSIGN_OR_RETURN(variable.value, expander.Text(*draft.env_node->children[i], variable.value));
-    expander.Set(variable);
-    spec.env.push_back(variable.name + "=" + variable.value);
-  }
-  ASSIGN_OR_RETURN(spec.command, ExpandList(draft.command, expander));
-  ASSIGN_OR_RETURN(spec.args, ExpandList(draft.args, expander));
-  return {};
+// With what does not depend on the running pod, to find what is too large before anything runs.
+Result<> TryProcess(const ContainerDraft& draft, const EnvDraft& env, ContainerSpec& out) {
+  ProcessPlace place;
+  const auto known = [](const ValueSource& source) { return source.text; };
+  const Result<> done = FillProcess(draft.out, known, out, place);
+  if (done) return {};
+  const Node& node = place.list == ProcessPlace::List::kEnv       ? *env.places[place.index]
+                     : place.list == ProcessPlace::List::kCommand ? *draft.command->children[place.index]
+                                                                  : *draft.args->children[place.index];
+  return AtNode(node, done.error());
+}
+
+Result<> ReadProcess(const EnvDraft& env, ContainerDraft& draft) {
+  draft.out.env = env.variables;
+  RETURN_IF_ERROR(ReadWords(draft.command, draft.out.command));
+  RETURN_IF_ERROR(ReadWords(draft.args, draft.out.args));
+  return TryProcess(draft, env, draft.out.spec);
 }
 
 // "/a/" and "/a//." are "/a"; there is no ".." in it.
@@ -222,41 +212,56 @@ std::string Cleaned(const std::string& path) {
   return clean.empty() ? "/" : clean;
 }
 
+Result<> CheckMount(const Node& place, const VolumeMount& mount, const PodContext& pod, std::set<std::string>& paths) {
+  const auto named = [&mount](const PodVolume& volume) { return volume.name == mount.volume; };
+  if (pod.volumes != nullptr && std::ranges::none_of(*pod.volumes, named)) {
+    return BadValue(*place.Find("name"), "there is no volume ", Quoted(mount.volume));
+  }
+  const std::string path = Cleaned(mount.mount_path);
+  if (path == "/") return BadValue(*place.Find("mountPath"), "a volume cannot replace the whole root");
+  if (paths.insert(path).second) return {};
+  return BadValue(*place.Find("mountPath"), Quoted(mount.mount_path), " is mounted twice");
+}
+
 Result<> CheckMounts(const Node& node, const ContainerDraft& draft, const PodContext& pod) {
+  const auto& mounts = draft.out.volume_mounts;
+  if (mounts.empty()) return {};
+  const Node& list = *node.Find("volumeMounts");
+  Problems problems(node);
   std::set<std::string> paths;
-  const Node* const list = node.Find("volumeMounts");
-  for (size_t i = 0; i < draft.out.volume_mounts.size(); ++i) {
-    const VolumeMount& mount = draft.out.volume_mounts[i];
-    const Node& place = *list->children[i];
-    const bool exists = std::any_of(pod.volumes->begin(), pod.volumes->end(),
-                                    [&mount](const PodVolume& volume) { return volume.name == mount.volume; });
-    if (!exists) return BadValue(*place.Find("name"), "there is no volume ", Quoted(mount.volume));
-    const std::string path = Cleaned(mount.mount_path);
-    if (path == "/") return BadValue(*place.Find("mountPath"), "a volume cannot replace the whole root");
-    if (!paths.insert(path).second) {
-      return BadValue(*place.Find("mountPath"), Quoted(mount.mount_path), " is mounted twice");
+  for (size_t i = 0; i < mounts.size(); ++i) {
+    const Node& place = *list.children[i];
+    problems.Add(CheckMount(place, mounts[i], pod, paths));
+    if (mounts[i].propagation == Propagation::kBidirectional && !draft.out.spec.security.privileged) {
+      problems.Add(BadValue(*place.Find("mountPropagation"), "Bidirectional needs a privileged container"));
     }
   }
-  return {};
+  return problems.Done();
 }
 
 // `variables`: as they are written, not expanded; kubelet's probes see those only.
 Result<> ReadProbes(const ContainerDraft& draft, const PodContext& pod,
                     const std::map<std::string, std::string>& variables, probe::ContainerProbes& out) {
-  ProbeContext context{&variables, {}, pod.termination_grace};
+  ProbeContext context{&variables, {}, pod.pod->termination_grace};
   for (const PortDraft& port : draft.ports) context.ports[port.name] = static_cast<int>(port.port);
   context.ports.erase("");
-  if (draft.startup != nullptr) {
-    ASSIGN_OR_RETURN(out.startup, ReadProbe(*draft.startup, probe::ProbeType::kStartup, context));
+  Problems problems(*pod.source);
+  using probe::ProbeType;
+  const std::tuple<const Node*, ProbeType, std::optional<probe::ProbeSpec>*> probes[] = {
+      {draft.startup, ProbeType::kStartup, &out.startup},
+      {draft.liveness, ProbeType::kLiveness, &out.liveness},
+      {draft.readiness, ProbeType::kReadiness, &out.readiness}};
+  for (const auto& [node, type, into] : probes) {
+    if (node == nullptr) continue;
+    auto read = ReadProbe(*node, type, context);
+    if (read) {
+      *into = *std::move(read);
+    } else {
+      problems.Add(read.error());
+    }
   }
-  if (draft.liveness != nullptr) {
-    ASSIGN_OR_RETURN(out.liveness, ReadProbe(*draft.liveness, probe::ProbeType::kLiveness, context));
-  }
-  if (draft.readiness != nullptr) {
-    ASSIGN_OR_RETURN(out.readiness, ReadProbe(*draft.readiness, probe::ProbeType::kReadiness, context));
-  }
-  if (draft.lifecycle != nullptr) RETURN_IF_ERROR(ReadLifecycle(*draft.lifecycle, context, out));
-  return {};
+  if (draft.lifecycle != nullptr) problems.Add(ReadLifecycle(*draft.lifecycle, context, out));
+  return problems.Done();
 }
 
 Result<> CheckInit(const ContainerDraft& draft) {
@@ -268,18 +273,23 @@ Result<> CheckInit(const ContainerDraft& draft) {
 }
 
 Result<ContainerDraft> ReadContainer(const Node& node, const PodContext& pod) {
+  RETURN_IF_ERROR(ExpectMap(node));
   ContainerDraft draft;
-  RETURN_IF_ERROR(ReadObject(node, kContainerFields, draft));
-  RETURN_IF_ERROR(Require(node, "name", !draft.out.spec.name.empty()));
-  RETURN_IF_ERROR(Require(node, "image", !draft.out.spec.image.empty()));
-  std::map<std::string, std::string> written;
-  for (const EnvDraft& variable : draft.env) written[variable.name] = variable.value;
-  RETURN_IF_ERROR(ReadProbes(draft, pod, written, draft.out.probes));
-  RETURN_IF_ERROR(ExpandProcess(draft));
-  RETURN_IF_ERROR(CheckMounts(node, draft, pod));
+  Problems problems(node);
+  problems.Add(ReadObject(node, kContainerFields, draft));
+  for (const char* name : {"name", "image"}) problems.Add(Require(node, name, node.Find(name) != nullptr));
+  auto security = ReadContainerSecurity(draft.security, node, *pod.security);
+  if (!security) problems.Add(security.error());
+  if (security) draft.out.spec.security = *std::move(security);
+  auto env = ReadEnvironment(draft.env_from, draft.env, pod, draft.out.spec.name);
+  if (!env) problems.Add(env.error());
+  problems.Add(ReadProbes(draft, pod, env ? env->written : decltype(env->written)(), draft.out.probes));
+  problems.Add(env ? ReadProcess(*env, draft) : Result<>());
+  problems.Add(CheckMounts(node, draft, pod));
+  RETURN_IF_ERROR(problems.Done());
   draft.out.spec.user_specified_image = draft.out.spec.image;
-  ASSIGN_OR_RETURN(draft.out.spec.security, ReadContainerSecurity(draft.security, node, *pod.security));
-  draft.out.spec.security.namespaces = pod.namespaces;
+  draft.out.spec.security.namespaces = pod.pod->sandbox.namespaces;
+  draft.out.spec.stop_signal = draft.out.probes.stop_signal;
   return draft;
 }
 
@@ -292,46 +302,66 @@ void FillShares(bool asks_cpu, std::vector<PodContainer>& containers) {
   }
 }
 
-}  // namespace
-
-namespace {
-
 struct Taken {
   std::set<std::string> names, ports;
+  std::set<std::tuple<int64_t, std::string, std::string>> host_ports;
   bool asks_cpu = false;
 };
 
-Result<std::vector<PodContainer>> ReadGroup(const Node& node, const PodContext& pod, bool init, Taken& taken) {
-  RETURN_IF_ERROR(ExpectList(node));
-  std::vector<PodContainer> containers;
-  for (const auto& child : node.children) {
-    ASSIGN_OR_RETURN(ContainerDraft draft, ReadContainer(*child, pod));
-    if (init) RETURN_IF_ERROR(CheckInit(draft));
-    if (!taken.names.insert(draft.out.spec.name).second) {
-      return BadValue(*child, "the name ", Quoted(draft.out.spec.name), " is taken");
+Result<> AddPorts(const Node& node, const ContainerDraft& draft, Taken& taken, SandboxSpec& sandbox) {
+  Problems problems(node);
+  const bool host_network = sandbox.namespaces.network == NamespaceMode::kNode;
+  for (const PortDraft& port : draft.ports) {
+    if (!port.name.empty() && !taken.ports.insert(port.name).second) {
+      problems.Add(BadValue(node, "the name ", Quoted(port.name), " of a port is taken"));
     }
-    for (const PortDraft& port : draft.ports) {
-      if (port.name.empty() || taken.ports.insert(port.name).second) continue;
-      return BadValue(*child, "the name ", Quoted(port.name), " of a port is taken");
+    if (port.host_port == 0) continue;
+    const std::string number = std::to_string(port.host_port);
+    if (host_network && port.host_port != port.port) {
+      problems.Add(BadValue(node, "with hostNetwork the hostPort ", number, " has to be the containerPort"));
     }
-    taken.asks_cpu = taken.asks_cpu || draft.asks_cpu;
-    containers.push_back(std::move(draft.out));
+    if (!taken.host_ports.emplace(port.host_port, port.protocol, port.host_ip).second) {
+      problems.Add(BadValue(node, "the hostPort ", number, " is taken"));
+    }
+    const auto protocol = std::ranges::find(kProtocols, port.protocol) - std::begin(kProtocols);
+    if (host_network) continue;
+    sandbox.port_mappings.push_back(
+        {static_cast<int>(protocol), static_cast<int>(port.port), static_cast<int>(port.host_port), port.host_ip});
   }
-  return containers;
+  return problems.Done();
+}
+
+Result<> AddContainer(const Node& node, const PodContext& pod, bool init, Taken& taken, PodManifest& out) {
+  ASSIGN_OR_RETURN(ContainerDraft draft, ReadContainer(node, pod));
+  Problems problems(node);
+  if (init) problems.Add(CheckInit(draft));
+  if (!taken.names.insert(draft.out.spec.name).second) {
+    problems.Add(BadValue(node, "the name ", Quoted(draft.out.spec.name), " is taken"));
+  }
+  problems.Add(AddPorts(node, draft, taken, out.sandbox));
+  taken.asks_cpu = taken.asks_cpu || draft.out.requests.milli_cpu;
+  (init ? out.init_containers : out.containers).push_back(std::move(draft.out));
+  return problems.Done();
+}
+
+Result<> AddGroup(const Node& list, const PodContext& pod, bool init, Taken& taken, PodManifest& out) {
+  RETURN_IF_ERROR(ExpectList(list));
+  Problems problems(list);
+  for (const auto& child : list.children) problems.Add(AddContainer(*child, pod, init, taken, out));
+  if (!init && list.children.empty()) problems.Add(BadValue(list, "a pod needs at least one container"));
+  return problems.Done();
 }
 
 }  // namespace
 
 Result<> ReadContainers(const Node* init, const Node& containers, const PodContext& pod, PodManifest& out) {
   Taken taken;
-  if (init != nullptr) {
-    ASSIGN_OR_RETURN(out.init_containers, ReadGroup(*init, pod, true, taken));
-  }
-  ASSIGN_OR_RETURN(out.containers, ReadGroup(containers, pod, false, taken));
-  if (out.containers.empty()) return BadValue(containers, "a pod needs at least one container");
+  Problems problems(containers);
+  if (init != nullptr) problems.Add(AddGroup(*init, pod, true, taken, out));
+  problems.Add(AddGroup(containers, pod, false, taken, out));
   FillShares(taken.asks_cpu, out.containers);
   FillShares(taken.asks_cpu, out.init_containers);
-  return {};
+  return problems.Done();
 }
 
 }  // namespace fermata::sandbox::pods

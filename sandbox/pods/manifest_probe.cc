@@ -1,6 +1,7 @@
 // Probes and life-cycle hooks of containers.
 #include <algorithm>
 
+#include "runtime/base/signal_name.h"
 #include "sandbox/pods/manifest_expand.h"
 #include "sandbox/pods/manifest_read.h"
 #include "sandbox/spec_checks.h"
@@ -260,14 +261,22 @@ Result<> ReadAction(const Node& node, const ProbeDraft& draft, const ProbeContex
   return {};
 }
 
+Result<int> ReadStopSignal(const Node& node) {
+  ASSIGN_OR_RETURN(const std::string name, ReadString(node));
+  const auto number = ParseSignal(name);
+  if (!name.starts_with("SIG") || !number) return BadValue(node, Quoted(name), " is no signal such as SIGTERM");
+  return *number;
+}
+
 struct LifecycleDraft {
+  int stop_signal = 0;
   const Node* post_start = nullptr;
   const Node* pre_stop = nullptr;
 };
 constexpr Field<LifecycleDraft> kLifecycleFields[] = {
     {"postStart", Keep<&LifecycleDraft::post_start>},
     {"preStop", Keep<&LifecycleDraft::pre_stop>},
-    {"stopSignal", nullptr},
+    {"stopSignal", Put<&LifecycleDraft::stop_signal, ReadStopSignal>},
 };
 
 }  // namespace
@@ -310,6 +319,7 @@ Result<ProbeSpec> ReadProbe(const Node& node, probe::ProbeType type, const Probe
 Result<> ReadLifecycle(const Node& node, const ProbeContext& context, probe::ContainerProbes& out) {
   LifecycleDraft draft;
   RETURN_IF_ERROR(ReadObject(node, kLifecycleFields, draft));
+  out.stop_signal = draft.stop_signal;
   if (draft.post_start != nullptr) {
     ASSIGN_OR_RETURN(out.post_start, ReadHook(*draft.post_start, context));
   }

@@ -46,6 +46,14 @@ bool IsLabelKey(std::string_view key) {
   return IsDnsSubdomain(key.substr(0, slash)) && IsLabelName(key.substr(slash + 1));
 }
 
+Result<std::optional<std::string>> OptionalString(const Node& node) {
+  ASSIGN_OR_RETURN(std::string text, ReadString(node));
+  return std::optional(std::move(text));
+}
+constexpr Field<NamedValue> kNamedValueFields[] = {
+    {"name", Put<&NamedValue::name, ReadString>},
+    {"value", Put<&NamedValue::value, OptionalString>},
+};
 }  // namespace
 
 Result<> ExpectMap(const Node& node) {
@@ -68,10 +76,17 @@ Result<std::vector<std::string>> ReadStrings(const Node& node) { return ReadList
 
 Result<std::map<std::string, std::string>> ReadStringMap(const Node& node) {
   RETURN_IF_ERROR(ExpectMap(node));
+  Problems problems(node);
   std::map<std::string, std::string> map;
   for (const auto& child : node.children) {
-    ASSIGN_OR_RETURN(map[child->key], child->kind == Node::Kind::kNull ? Result<std::string>("") : ReadString(*child));
+    auto text = child->kind == Node::Kind::kNull ? Result<std::string>("") : ReadString(*child);
+    if (text) {
+      map[child->key] = *std::move(text);
+    } else {
+      problems.Add(text.error());
+    }
   }
+  RETURN_IF_ERROR(problems.Done());
   return map;
 }
 
@@ -113,11 +128,16 @@ Result<std::string> ReadAbsolutePath(const Node& node) {
 
 Result<std::map<std::string, std::string>> ReadLabels(const Node& node) {
   ASSIGN_OR_RETURN(auto labels, ReadStringMap(node));
+  Problems problems(node);
   for (const auto& child : node.children) {
-    if (!IsLabelKey(child->key)) return BadValue(*child, "not a valid name of a label");
     const std::string& value = labels[child->key];
-    if (!value.empty() && !IsLabelName(value)) return BadValue(*child, Quoted(value), " is no valid value of a label");
+    if (!IsLabelKey(child->key)) {
+      problems.Add(BadValue(*child, "not a valid name of a label"));
+    } else if (!value.empty() && !IsLabelName(value)) {
+      problems.Add(BadValue(*child, Quoted(value), " is no valid value of a label"));
+    }
   }
+  RETURN_IF_ERROR(problems.Done());
   return labels;
 }
 
@@ -143,21 +163,30 @@ Result<RestartPolicy> ReadRestartPolicy(const Node& node) {
   return BadValue(node, Quoted(policy), " is none of Always, OnFailure and Never");
 }
 
+Result<NamedValue> ReadNamedValue(const Node& node) {
+  NamedValue draft;
+  RETURN_IF_ERROR(ReadObject(node, kNamedValueFields, draft));
+  RETURN_IF_ERROR(Require(node, "name", !draft.name.empty()));
+  return draft;
+}
+
+Result<> ReadNothing(const Node&) { return {}; }
+
 Result<> OnlyFalse(const Node& node) {
   ASSIGN_OR_RETURN(const bool value, ReadYamlBool(node));
-  if (value) return NotSupportedYet(node);
+  if (value) return NotHonoured(node);
   return {};
 }
 
 Result<> OnlyTrue(const Node& node) {
   ASSIGN_OR_RETURN(const bool value, ReadYamlBool(node));
-  if (!value) return NotSupportedYet(node, "false");
+  if (!value) return NotHonoured(node, "false");
   return {};
 }
 
 Result<> OnlyText(const Node& node, std::string_view harmless) {
   ASSIGN_OR_RETURN(const std::string value, ReadString(node));
-  if (value != harmless) return NotSupportedYet(node, Quoted(value));
+  if (value != harmless) return NotHonoured(node, Quoted(value));
   return {};
 }
 

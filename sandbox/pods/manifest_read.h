@@ -2,6 +2,8 @@
 // Pure, any thread; errors name file, line and path.
 #pragma once
 
+#include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,30 +25,41 @@ Result<> ExpectMap(const Node& node);
 Result<> ExpectList(const Node& node);
 
 template <typename T, size_t N>
-Result<> ReadObject(const Node& node, const Field<T> (&fields)[N], T& out) {
-  RETURN_IF_ERROR(ExpectMap(node));
-  for (const auto& child : node.children) {
-    const Field<T>* found = nullptr;
-    for (const Field<T>& field : fields) {
-      if (child->key == field.name) found = &field;
-    }
-    if (found == nullptr) return UnknownField(*child);
-    if (child->kind == Node::Kind::kNull) continue;
-    if (found->read == nullptr) return NotSupportedYet(*child);
-    RETURN_IF_ERROR(found->read(*child, out));
-  }
-  return {};
+Result<> ReadField(const Node& child, const Field<T> (&fields)[N], T& out) {
+  const auto* found = std::ranges::find_if(fields, [&](const Field<T>& field) { return child.key == field.name; });
+  if (found == std::end(fields)) return UnknownField(child);
+  if (child.kind == Node::Kind::kNull) return {};
+  return found->read == nullptr ? NotHonoured(child) : found->read(child, out);
 }
 
-template <typename T>
-Result<std::vector<T>> ReadList(const Node& node, Result<T> (*read)(const Node&)) {
+// An error in one field does not hide those of the others.
+template <typename T, size_t N>
+Result<> ReadObject(const Node& node, const Field<T> (&fields)[N], T& out) {
+  RETURN_IF_ERROR(ExpectMap(node));
+  Problems problems(node);
+  for (const auto& child : node.children) problems.Add(ReadField(*child, fields, out));
+  return problems.Done();
+}
+
+template <typename T, typename Read>
+Result<std::vector<T>> ReadListWith(const Node& node, Read read) {
   RETURN_IF_ERROR(ExpectList(node));
+  Problems problems(node);
   std::vector<T> list;
   for (const auto& child : node.children) {
-    ASSIGN_OR_RETURN(T item, read(*child));
-    list.push_back(std::move(item));
+    Result<T> item = read(*child);
+    if (item) {
+      list.push_back(*std::move(item));
+    } else {
+      problems.Add(item.error());
+    }
   }
+  RETURN_IF_ERROR(problems.Done());
   return list;
+}
+template <typename T>
+Result<std::vector<T>> ReadList(const Node& node, Result<T> (*read)(const Node&)) {
+  return ReadListWith<T>(node, read);
 }
 
 Result<std::string> ReadString(const Node& node);
@@ -60,6 +73,7 @@ Result<std::string> ReadIp(const Node& node);
 Result<std::string> ReadAbsolutePath(const Node& node);
 Result<std::map<std::string, std::string>> ReadLabels(const Node& node);
 Result<std::map<std::string, std::string>> ReadAnnotations(const Node& node);
+Result<> ReadNothing(const Node& node);  // what was looked at before
 // For fields of which only the value that changes nothing is honoured.
 Result<> OnlyFalse(const Node& node);
 Result<> OnlyTrue(const Node& node);
@@ -101,6 +115,8 @@ struct SecurityDraft {
   std::vector<int64_t> groups;
   bool strict_groups = false;
   const Node* sysctls = nullptr;
+  std::optional<int64_t> fs_group;
+  bool fs_group_on_mismatch = false;
   bool privileged = false;
   bool readonly_rootfs = false;
   std::vector<std::string> add, drop;
@@ -109,17 +125,88 @@ Result<SecurityDraft> ReadPodSecurity(const Node& node);
 // `node` null: nothing given. The result has the pod's defaults in it.
 Result<SecurityContext> ReadContainerSecurity(const Node* node, const Node& container, const SecurityDraft& pod);
 
-Result<std::vector<PodVolume>> ReadVolumes(const Node& node);
-// `asks_cpu` is set when a request or limit of CPU is there.
-Result<cgroups::Resources> ReadResources(const Node& node, bool& asks_cpu);
+// What the documents of a file say beside pods.
+struct Objects {
+  using Name = std::pair<std::string, std::string>;  // namespace, name
+  std::map<Name, ConfigObject> config_maps, secrets;
+  std::set<Name> claims;
+};
 
-// What containers take from their pod.
+// What containers and volumes take from their pod.
 struct PodContext {
   const SecurityDraft* security;
-  const std::vector<PodVolume>* volumes;
-  NamespaceOptions namespaces;
-  std::chrono::seconds termination_grace{30};
+  const std::vector<PodVolume>* volumes;  // nullptr: they could not be read
+  const Objects* objects;
+  const PodManifest* pod;  // its metadata and namespaces
+  std::set<std::string> container_names;
+  Source* source;
 };
+
+Result<std::vector<PodVolume>> ReadVolumes(const Node& node, const PodContext& pod);
+// Of a volume that is files of the manifest (manifest_files.cc).
+enum class FileSource : uint8_t { kConfigMap, kSecret, kDownward, kProjected };
+Result<> ReadFiles(const Node& node, FileSource source, const PodContext& pod, PodVolume& out);
+// Fills requests, limits and the settings that come of them in.
+Result<> ReadResources(const Node& node, PodContainer& out);
+
+// References to values of other objects (manifest_refs.cc).
+enum class RefUse : uint8_t { kEnv, kVolume };
+struct ObjectRef {
+  std::string name, key;
+  bool optional = false;
+};
+enum class ConfigKind : uint8_t { kConfigMap, kSecret };
+// nullptr: it is not there, and that is allowed.
+Result<const ConfigObject*> FindObject(const Node& place, const PodContext& pod, ConfigKind kind, const ObjectRef& ref);
+Result<ValueSource> ReadFieldRef(const Node& node, RefUse use);
+// Of the container itself where none is named, which `own` names.
+Result<ValueSource> ReadResourceRef(const Node& node, const PodContext& pod, const std::string& own);
+// Keys of ConfigMaps and Secrets, which are names of files too.
+bool IsConfigKey(std::string_view text);
+Result<std::string> ReadConfigKey(const Node& node);
+
+// Documents (manifest_objects.cc, manifest_pod.cc).
+struct Metadata {
+  std::string name, name_space = "default";
+  std::map<std::string, std::string> labels, annotations;
+};
+Result<Metadata> ReadMetadata(const Node& node);  // of a template: without a name
+Result<Metadata> ReadNamedMetadata(const Node& node);
+Result<> CheckClaimSpec(const Node& node);
+Result<> ReadConfigDocument(const Node& document, ConfigKind kind, Objects& out);
+Result<> ReadClaimDocument(const Node& document, Objects& out);
+// Metadata is in `out` already, and volumes that stand in for those of the same name.
+Result<> ReadPodSpec(const Node& node, const Objects& objects, PodManifest& out);
+
+// A controller's selector has to take these labels (manifest_selector.cc).
+Result<> CheckSelector(const Node& node, const std::map<std::string, std::string>& labels);
+
+// Names and resolv.conf of a pod (manifest_dns.cc).
+struct HostnameDraft {
+  std::string hostname, subdomain;
+  bool as_fqdn = false;
+};
+Result<std::string> ReadDnsPolicy(const Node& node);
+Result<std::map<std::string, std::vector<std::string>>> ReadHostAliases(const Node& node);
+// `config` null: nothing given.
+Result<> FillDns(const Node& spec, const std::string& policy, const Node* config, PodManifest& out);
+Result<> FillHostname(const Node& spec, const HostnameDraft& draft, SandboxSpec& out);
+
+// A "name" with a "value", as in sysctls and options of resolv.conf.
+struct NamedValue {
+  std::string name;
+  std::optional<std::string> value;
+};
+Result<NamedValue> ReadNamedValue(const Node& node);
+
+// Variables of a container (manifest_env.cc).
+struct EnvDraft {
+  std::vector<EnvVariable> variables;
+  std::vector<const Node*> places;             // of each variable
+  std::map<std::string, std::string> written;  // values that stand in the manifest; probes see those only
+};
+Result<EnvDraft> ReadEnvironment(const Node* env_from, const Node* env, const PodContext& pod,
+                                 const std::string& container);
 // The init containers, where there are any, and the containers.
 Result<> ReadContainers(const Node* init, const Node& containers, const PodContext& pod, PodManifest& out);
 Result<RestartPolicy> ReadRestartPolicy(const Node& node);

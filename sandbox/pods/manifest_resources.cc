@@ -17,11 +17,8 @@ constexpr int64_t kPeriodUs = 100000;
 constexpr int64_t kMinQuotaUs = 1000;
 constexpr int64_t kMaxMilliCpu = int64_t{1} << 40;  // far from overflow when multiplied
 
-struct Amounts {
-  std::optional<int64_t> milli_cpu, memory_bytes;
-};
 struct ResourcesDraft {
-  Amounts requests, limits;
+  ResourceAmounts requests, limits;
 };
 
 template <int kScale>
@@ -35,22 +32,22 @@ Result<std::optional<int64_t>> ReadAmount(const Node& node) {
   return std::optional(*amount);
 }
 
-constexpr Field<Amounts> kAmountFields[] = {
-    {"cpu", Put<&Amounts::milli_cpu, ReadAmount<3>>},
-    {"memory", Put<&Amounts::memory_bytes, ReadAmount<0>>},
+constexpr Field<ResourceAmounts> kAmountFields[] = {
+    {"cpu", Put<&ResourceAmounts::milli_cpu, ReadAmount<3>>},
+    {"memory", Put<&ResourceAmounts::memory_bytes, ReadAmount<0>>},
     {"ephemeral-storage", nullptr},
 };
 
 // Huge pages and what device plugins offer have names that no list holds.
-Result<Amounts> ReadAmounts(const Node& node) {
-  Amounts amounts;
+Result<ResourceAmounts> ReadAmounts(const Node& node) {
+  ResourceAmounts amounts;
   RETURN_IF_ERROR(ExpectMap(node));
+  Problems problems(node);
   for (const auto& child : node.children) {
-    if (child->key.starts_with("hugepages-") || child->key.find('/') != std::string::npos) {
-      return NotSupportedYet(*child);
-    }
+    const bool foreign = child->key.starts_with("hugepages-") || child->key.find('/') != std::string::npos;
+    problems.Add(foreign ? NotHonoured(*child) : ReadField(*child, kAmountFields, amounts));
   }
-  RETURN_IF_ERROR(ReadObject(node, kAmountFields, amounts));
+  RETURN_IF_ERROR(problems.Done());
   return amounts;
 }
 
@@ -68,16 +65,16 @@ Result<> CheckOrder(const Node& node, std::string_view name, const std::optional
 
 }  // namespace
 
-Result<cgroups::Resources> ReadResources(const Node& node, bool& asks_cpu) {
+Result<> ReadResources(const Node& node, PodContainer& container) {
   ResourcesDraft draft;
   RETURN_IF_ERROR(ReadObject(node, kResourceFields, draft));
   RETURN_IF_ERROR(CheckOrder(node, "cpu", draft.requests.milli_cpu, draft.limits.milli_cpu));
   RETURN_IF_ERROR(CheckOrder(node, "memory", draft.requests.memory_bytes, draft.limits.memory_bytes));
-  cgroups::Resources out;
+  cgroups::Resources& out = container.spec.resources;
   // A limit alone is the request too.
-  const std::optional<int64_t> cpu = draft.requests.milli_cpu ? draft.requests.milli_cpu : draft.limits.milli_cpu;
-  asks_cpu = cpu.has_value();
-  if (cpu) {
+  if (!draft.requests.milli_cpu) draft.requests.milli_cpu = draft.limits.milli_cpu;
+  if (!draft.requests.memory_bytes) draft.requests.memory_bytes = draft.limits.memory_bytes;
+  if (const std::optional<int64_t> cpu = draft.requests.milli_cpu) {
     out.cpu_shares = static_cast<uint64_t>(std::clamp(*cpu * kSharesPerCpu / kMilliPerCpu, kMinShares, kMaxShares));
   }
   if (draft.limits.milli_cpu.value_or(0) > 0) {
@@ -85,7 +82,9 @@ Result<cgroups::Resources> ReadResources(const Node& node, bool& asks_cpu) {
     out.cpu_quota_us = std::max(*draft.limits.milli_cpu * kPeriodUs / kMilliPerCpu, kMinQuotaUs);
   }
   if (draft.limits.memory_bytes.value_or(0) > 0) out.memory_limit_bytes = draft.limits.memory_bytes;
-  return out;
+  container.requests = draft.requests;
+  container.limits = draft.limits;
+  return {};
 }
 
 }  // namespace fermata::sandbox::pods

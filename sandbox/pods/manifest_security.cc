@@ -62,6 +62,12 @@ Result<bool> ReadStrictGroups(const Node& node) {
   return BadValue(node, Quoted(policy), " is none of Merge and Strict");
 }
 
+Result<bool> ReadGroupPolicy(const Node& node) {
+  ASSIGN_OR_RETURN(const std::string policy, ReadString(node));
+  if (policy == "OnRootMismatch" || policy == "Always") return policy == "OnRootMismatch";
+  return BadValue(node, Quoted(policy), " is none of Always and OnRootMismatch");
+}
+
 constexpr Field<SecurityDraft> kPodFields[] = {
     {"runAsUser", Put<&SecurityDraft::user, OptionalId>},
     {"runAsGroup", Put<&SecurityDraft::group, OptionalId>},
@@ -70,8 +76,8 @@ constexpr Field<SecurityDraft> kPodFields[] = {
     {"supplementalGroupsPolicy", Put<&SecurityDraft::strict_groups, ReadStrictGroups>},
     {"sysctls", Keep<&SecurityDraft::sysctls>},
     {"seccompProfile", Put<&SecurityDraft::seccomp, ReadSeccomp>},
-    {"fsGroup", nullptr},
-    {"fsGroupChangePolicy", nullptr},
+    {"fsGroup", Put<&SecurityDraft::fs_group, OptionalId>},
+    {"fsGroupChangePolicy", Put<&SecurityDraft::fs_group_on_mismatch, ReadGroupPolicy>},
     {"seLinuxOptions", nullptr},
     {"seLinuxChangePolicy", nullptr},
     {"appArmorProfile", nullptr},
@@ -147,6 +153,7 @@ Result<SecurityContext> ReadContainerSecurity(const Node* node, const Node& cont
   out.run_as_user = draft.user;
   out.run_as_group = draft.group;
   out.supplemental_groups = pod.groups;
+  if (pod.fs_group) out.supplemental_groups.push_back(*pod.fs_group);
   out.strict_groups = pod.strict_groups;
   out.readonly_rootfs = draft.readonly_rootfs;
   out.no_new_privileges = !draft.allow_escalation.value_or(true);

@@ -1,6 +1,7 @@
 // spec.volumes.
 #include <algorithm>
 
+#include "sandbox/pods/manifest_quantity.h"
 #include "sandbox/pods/manifest_read.h"
 #include "sandbox/spec_checks.h"
 
@@ -10,9 +11,12 @@ namespace {
 struct VolumeDraft {
   PodVolume volume;
   int sources = 0;
+  const Node* config_map = nullptr;
+  const Node* secret = nullptr;
+  const Node* downward = nullptr;
+  const Node* projected = nullptr;
+  const Node* claim = nullptr;
 };
-
-Result<> OnlyEmpty(const Node& node) { return OnlyText(node, ""); }
 
 Result<std::string> ReadHostPathType(const Node& node) {
   constexpr std::string_view kTypes[] = {"",       "DirectoryOrCreate", "Directory",  "FileOrCreate", "File",
@@ -22,7 +26,22 @@ Result<std::string> ReadHostPathType(const Node& node) {
   return BadValue(node, Quoted(type), " is no type of a host path");
 }
 
-constexpr Field<VolumeDraft> kEmptyDirFields[] = {{"medium", Only<OnlyEmpty>}, {"sizeLimit", nullptr}};
+Result<> ReadMedium(const Node& node, VolumeDraft& out) {
+  ASSIGN_OR_RETURN(const std::string medium, ReadString(node));
+  if (medium.starts_with("HugePages")) return NotHonoured(node, Quoted(medium));
+  if (medium != "Memory" && !medium.empty()) return BadValue(node, Quoted(medium), " is no medium");
+  out.volume.memory = medium == "Memory";
+  return {};
+}
+
+Result<> ReadSizeLimit(const Node& node, VolumeDraft& out) {
+  auto bytes = ParseQuantity(node.scalar, 0);
+  if (!bytes) return AtNode(node, bytes.error());
+  if (*bytes > 0) out.volume.limit_bytes = *bytes;
+  return {};
+}
+
+constexpr Field<VolumeDraft> kEmptyDirFields[] = {{"medium", ReadMedium}, {"sizeLimit", ReadSizeLimit}};
 constexpr Field<PodVolume> kHostPathFields[] = {
     {"path", Put<&PodVolume::host_path, ReadAbsolutePath>},
     {"type", Put<&PodVolume::host_path_type, ReadHostPathType>},
@@ -31,7 +50,10 @@ constexpr Field<PodVolume> kHostPathFields[] = {
 Result<> ReadEmptyDir(const Node& node, VolumeDraft& out) {
   ++out.sources;
   out.volume.kind = PodVolume::Kind::kEmptyDir;
-  return ReadObject(node, kEmptyDirFields, out);
+  RETURN_IF_ERROR(ReadObject(node, kEmptyDirFields, out));
+  if (!out.volume.limit_bytes || out.volume.memory) return {};
+  out.volume.limit_bytes = std::nullopt;
+  return NotHonoured(*node.Find("sizeLimit"), "on a disk");
 }
 
 Result<> ReadHostPath(const Node& node, VolumeDraft& out) {
@@ -39,6 +61,24 @@ Result<> ReadHostPath(const Node& node, VolumeDraft& out) {
   out.volume.kind = PodVolume::Kind::kHostPath;
   RETURN_IF_ERROR(ReadObject(node, kHostPathFields, out.volume));
   return Require(node, "path", !out.volume.host_path.empty());
+}
+
+// Those that need to know the pod are read when all of the volume is there.
+template <auto Member>
+Result<> KeepSource(const Node& node, VolumeDraft& out) {
+  ++out.sources;
+  out.*Member = &node;
+  return {};
+}
+
+Result<> NoSource(const Node& node, VolumeDraft& out) {
+  ++out.sources;
+  return NotSupportedYet(node);
+}
+
+Result<> NoImage(const Node& node, VolumeDraft& out) {
+  ++out.sources;
+  return NotSupportedYet(node, "an image as a volume");
 }
 
 constexpr Field<VolumeDraft> kVolumeFields[] = {
@@ -49,54 +89,79 @@ constexpr Field<VolumeDraft> kVolumeFields[] = {
      }},
     {"emptyDir", ReadEmptyDir},
     {"hostPath", ReadHostPath},
-    {"awsElasticBlockStore", nullptr},
-    {"azureDisk", nullptr},
-    {"azureFile", nullptr},
-    {"cephfs", nullptr},
-    {"cinder", nullptr},
-    {"configMap", nullptr},
-    {"csi", nullptr},
-    {"downwardAPI", nullptr},
-    {"ephemeral", nullptr},
-    {"fc", nullptr},
-    {"flexVolume", nullptr},
-    {"flocker", nullptr},
-    {"gcePersistentDisk", nullptr},
-    {"gitRepo", nullptr},
-    {"glusterfs", nullptr},
-    {"image", nullptr},
-    {"iscsi", nullptr},
-    {"nfs", nullptr},
-    {"persistentVolumeClaim", nullptr},
-    {"photonPersistentDisk", nullptr},
-    {"portworxVolume", nullptr},
-    {"projected", nullptr},
-    {"quobyte", nullptr},
-    {"rbd", nullptr},
-    {"scaleIO", nullptr},
-    {"secret", nullptr},
-    {"storageos", nullptr},
-    {"vsphereVolume", nullptr},
+    {"configMap", KeepSource<&VolumeDraft::config_map>},
+    {"secret", KeepSource<&VolumeDraft::secret>},
+    {"downwardAPI", KeepSource<&VolumeDraft::downward>},
+    {"projected", KeepSource<&VolumeDraft::projected>},
+    {"persistentVolumeClaim", KeepSource<&VolumeDraft::claim>},
+    {"image", NoImage},
+    {"awsElasticBlockStore", NoSource},
+    {"azureDisk", NoSource},
+    {"azureFile", NoSource},
+    {"cephfs", NoSource},
+    {"cinder", NoSource},
+    {"csi", NoSource},
+    {"ephemeral", NoSource},
+    {"fc", NoSource},
+    {"flexVolume", NoSource},
+    {"flocker", NoSource},
+    {"gcePersistentDisk", NoSource},
+    {"gitRepo", NoSource},
+    {"glusterfs", NoSource},
+    {"iscsi", NoSource},
+    {"nfs", NoSource},
+    {"photonPersistentDisk", NoSource},
+    {"portworxVolume", NoSource},
+    {"quobyte", NoSource},
+    {"rbd", NoSource},
+    {"scaleIO", NoSource},
+    {"storageos", NoSource},
+    {"vsphereVolume", NoSource},
 };
 
-Result<PodVolume> ReadVolume(const Node& node) {
+constexpr Field<PodVolume> kClaimSourceFields[] = {
+    {"claimName", Put<&PodVolume::claim, ReadDnsSubdomain>},
+    {"readOnly", Put<&PodVolume::readonly, ReadYamlBool>},
+};
+
+Result<> ReadClaimSource(const Node& node, const PodContext& pod, PodVolume& out) {
+  out.kind = PodVolume::Kind::kClaim;
+  RETURN_IF_ERROR(ReadObject(node, kClaimSourceFields, out));
+  RETURN_IF_ERROR(Require(node, "claimName", !out.claim.empty()));
+  out.claim_declared = pod.objects->claims.contains({pod.pod->sandbox.name_space, out.claim});
+  return {};
+}
+
+Result<PodVolume> ReadVolume(const Node& node, const PodContext& pod) {
   VolumeDraft draft;
   RETURN_IF_ERROR(ReadObject(node, kVolumeFields, draft));
   RETURN_IF_ERROR(Require(node, "name", !draft.volume.name.empty()));
-  if (draft.sources != 1) return BadValue(node, "needs one source, emptyDir or hostPath");
+  if (draft.sources != 1) {
+    return BadValue(node, "needs one source, such as emptyDir, hostPath, configMap, secret or persistentVolumeClaim");
+  }
+  if (draft.claim != nullptr) RETURN_IF_ERROR(ReadClaimSource(*draft.claim, pod, draft.volume));
+  for (const auto& [source, kind] : {std::pair(draft.config_map, FileSource::kConfigMap),
+                                     {draft.secret, FileSource::kSecret},
+                                     {draft.downward, FileSource::kDownward},
+                                     {draft.projected, FileSource::kProjected}}) {
+    if (source != nullptr) RETURN_IF_ERROR(ReadFiles(*source, kind, pod, draft.volume));
+  }
   return draft.volume;
 }
 
 }  // namespace
 
-Result<std::vector<PodVolume>> ReadVolumes(const Node& node) {
-  ASSIGN_OR_RETURN(std::vector<PodVolume> volumes, ReadList<PodVolume>(node, ReadVolume));
+Result<std::vector<PodVolume>> ReadVolumes(const Node& node, const PodContext& pod) {
+  ASSIGN_OR_RETURN(std::vector<PodVolume> volumes,
+                   ReadListWith<PodVolume>(node, [&pod](const Node& n) { return ReadVolume(n, pod); }));
+  Problems problems(node);
   std::set<std::string> names;
   for (size_t i = 0; i < volumes.size(); ++i) {
     if (!names.insert(volumes[i].name).second) {
-      return BadValue(*node.children[i], "the name ", Quoted(volumes[i].name), " is taken");
+      problems.Add(BadValue(*node.children[i], "the name ", Quoted(volumes[i].name), " is taken"));
     }
   }
+  RETURN_IF_ERROR(problems.Done());
   return volumes;
 }
 

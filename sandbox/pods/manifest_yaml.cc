@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <set>
 #include <sstream>
 
@@ -23,7 +24,7 @@ std::string Place(const std::string& file, int line) { return file + ":" + std::
 // Events into one tree. After the first error the rest is ignored: the parser cannot be told to stop.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(const std::string& file) : file_(file) {}
+  explicit TreeBuilder(Source& source) : source_(source) {}
 
   std::unique_ptr<Node> TakeRoot() { return std::move(root_); }
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
@@ -65,7 +66,7 @@ class TreeBuilder : public YAML::EventHandler {
   static int Line(const YAML::Mark& mark) { return mark.line + 1; }
 
   void Fail(const YAML::Mark& mark, std::string_view text) {
-    if (!error_) error_ = Error::Make(ErrorCode::kInvalidArgument, Place(file_, Line(mark)), text);
+    if (!error_) error_ = Error::Make(ErrorCode::kInvalidArgument, Place(source_.file, Line(mark)), text);
   }
 
   bool CheckExtras(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
@@ -95,7 +96,7 @@ class TreeBuilder : public YAML::EventHandler {
     Node field;
     field.key = key;
     field.parent = level.node;
-    field.file = &file_;
+    field.source = &source_;
     error_ = PlaceError(field, Line(mark), ErrorCode::kInvalidArgument, "given twice");
   }
 
@@ -105,7 +106,7 @@ class TreeBuilder : public YAML::EventHandler {
     auto node = std::make_unique<Node>();
     node->kind = kind;
     node->line = Line(mark);
-    node->file = &file_;
+    node->source = &source_;
     Node* const added = node.get();
     if (levels_.empty()) {
       root_ = std::move(node);
@@ -131,7 +132,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (!error_ && !levels_.empty()) levels_.pop_back();
   }
 
-  const std::string& file_;
+  Source& source_;
   YAML::Mark begin_;
   std::unique_ptr<Node> root_;
   std::vector<Level> levels_;
@@ -216,7 +217,7 @@ std::string Node::Path() const {
 
 Error PlaceError(const Node& node, int line, ErrorCode code, const std::string& text) {
   const std::string path = node.Path();
-  return Error::Make(code, Place(*node.file, line), path, path.empty() ? "" : ": ", text);
+  return Error::Make(code, Place(node.source->file, line), path, path.empty() ? "" : ": ", text);
 }
 
 Error UnknownField(const Node& node) {
@@ -226,6 +227,38 @@ Error UnknownField(const Node& node) {
 Error NotSupportedYet(const Node& node, std::string_view what) {
   const std::string text = (what.empty() ? "" : std::string(what) + " is ") + "not supported yet";
   return PlaceError(node, node.key_line, ErrorCode::kUnimplemented, text);
+}
+
+Result<> NotHonoured(const Node& node, std::string_view what) {
+  if (!node.source->allow_ignored) return NotSupportedYet(node, what);
+  const std::string text = (what.empty() ? "" : std::string(what) + " is ") + "ignored";
+  node.source->ignored.push_back(PlaceError(node, node.key_line, ErrorCode::kUnimplemented, text).message());
+  return {};
+}
+
+bool Problems::Add(const Result<>& done) {
+  if (done) return true;
+  any_ = true;
+  if (!done.error().message().empty()) source_.errors.push_back(done.error());
+  return false;
+}
+
+Result<> Problems::Done() const { return any_ ? Result<>(Error(ErrorCode::kInvalidArgument, "")) : Result<>(); }
+
+Error JoinedErrors(Source& source) {
+  constexpr size_t kMost = 100;
+  const size_t place = source.file.size() + 1;
+  const auto line = [place](const Error& error) { return std::atoi(error.message().c_str() + place); };
+  std::stable_sort(source.errors.begin(), source.errors.end(),
+                   [&](const Error& a, const Error& b) { return line(a) < line(b); });
+  ErrorCode code = ErrorCode::kUnimplemented;  // when nothing is wrong but that
+  std::string text;
+  for (size_t i = 0; i < source.errors.size(); ++i) {
+    if (source.errors[i].code() != ErrorCode::kUnimplemented) code = ErrorCode::kInvalidArgument;
+    if (i < kMost) text += (i == 0 ? "" : "\n") + source.errors[i].message();
+  }
+  if (source.errors.size() > kMost) text += "\nand " + std::to_string(source.errors.size() - kMost) + " more";
+  return {code, std::move(text)};
 }
 
 std::string_view TypeName(const Node& node) {
@@ -261,14 +294,15 @@ Result<int64_t> ReadYamlInt(const Node& node) {
   return value;
 }
 
-Result<std::vector<std::unique_ptr<Node>>> ParseYaml(std::string_view yaml, const std::string& file) {
+Result<std::vector<std::unique_ptr<Node>>> ParseYaml(std::string_view yaml, Source& source) {
+  const std::string& file = source.file;
   RETURN_IF_ERROR(CheckText(yaml, file));
   std::vector<std::unique_ptr<Node>> documents;
   try {
     std::istringstream stream{std::string(yaml)};
     YAML::Parser parser(stream);
     for (int last = -1;;) {
-      TreeBuilder builder(file);
+      TreeBuilder builder(source);
       if (!parser.HandleNextDocument(builder)) break;
       // Some text (",") yaml-cpp 0.7 neither takes nor refuses: it finds an empty document there again and again.
       const YAML::Mark& begin = builder.begin();

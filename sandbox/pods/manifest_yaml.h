@@ -13,6 +13,14 @@
 
 namespace fermata::sandbox::pods {
 
+// The text that nodes are of, and what was found in it. Owned by whoever parses; outlives the nodes.
+struct Source {
+  std::string file;            // for places
+  bool allow_ignored = false;  // what is not honoured goes to `ignored` instead of `errors`
+  std::vector<Error> errors;
+  std::vector<std::string> ignored;
+};
+
 struct Node {
   enum class Kind : uint8_t { kNull, kText, kPlain, kSequence, kMap };  // kPlain: unquoted, may be a number
   Kind kind = Kind::kNull;
@@ -23,7 +31,7 @@ struct Node {
   int key_line = 0;
   size_t index = 0;  // in the parent, if that is a sequence
   const Node* parent = nullptr;
-  const std::string* file = nullptr;  // the parser's caller keeps it
+  Source* source = nullptr;
 
   [[nodiscard]] const Node* Find(std::string_view name) const;  // of a map; null values count as absent
   [[nodiscard]] std::string Path() const;                       // "spec.containers[0].image"; "" for the document
@@ -40,7 +48,27 @@ Error BadValue(const Node& node, const Parts&... parts) {
 }
 // About the field, not its value: the line of its name.
 Error UnknownField(const Node& node);
+// Never to be ignored: what comes of it would be something else.
 Error NotSupportedYet(const Node& node, std::string_view what = "");
+// The same, unless the source allows to ignore it.
+Result<> NotHonoured(const Node& node, std::string_view what = "");
+
+// Errors of siblings, which do not hide each other: each goes to the source once. Uses, and does not own, the source.
+class Problems {
+ public:
+  explicit Problems(Source& source) : source_(source) {}
+  explicit Problems(const Node& node) : source_(*node.source) {}
+  // True when there was none.
+  bool Add(const Result<>& done);
+  // An error without a text: the source has it already.
+  [[nodiscard]] Result<> Done() const;
+
+ private:
+  Source& source_;
+  bool any_ = false;
+};
+// All errors of a source in one, in the order of their lines.
+Error JoinedErrors(Source& source);
 
 // What kind of value an unquoted scalar is: "a string", "a number", "a boolean".
 std::string_view TypeName(const Node& node);
@@ -48,6 +76,6 @@ Result<bool> ReadYamlBool(const Node& node);
 Result<int64_t> ReadYamlInt(const Node& node);
 
 // The documents of a text in their order, empty ones left out.
-Result<std::vector<std::unique_ptr<Node>>> ParseYaml(std::string_view yaml, const std::string& file);
+Result<std::vector<std::unique_ptr<Node>>> ParseYaml(std::string_view yaml, Source& source);
 
 }  // namespace fermata::sandbox::pods

@@ -1,12 +1,13 @@
 // A pod from its manifest to its first containers.
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/log.h"
 #include "runtime/base/random_id.h"
-#include "sandbox/pods/host_path.h"
 #include "sandbox/pods/pod_engine.h"
+#include "sandbox/pods/pod_facts.h"
 #include "sandbox/pods/pod_images.h"
+#include "sandbox/pods/pod_volumes.h"
 
 namespace fermata::sandbox::pods {
 namespace {
@@ -20,36 +21,44 @@ Result<std::string> NewUid() {
 
 }  // namespace
 
-Result<> PodEngine::PrepareVolumes(const PodManifest& manifest, const std::string& directory) {
-  for (const PodVolume& volume : manifest.volumes) {
-    if (volume.kind == PodVolume::Kind::kHostPath) {
-      RETURN_IF_ERROR(PrepareHostPath(*engine_.paths, volume.host_path, volume.host_path_type), "volume ", volume.name);
-      continue;
-    }
-    ASSIGN_OR_RETURN(const UniqueFd made, MakeDirectories(AT_FDCWD, directory + "/volumes/" + volume.name));
-    if (::fchmod(made.get(), 0777) != 0) return Error::Errno("chmod volume ", volume.name);  // as kubelet's emptyDir
-  }
-  return {};
-}
-
-Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const std::string& text, uint32_t index) {
-  auto worker = std::make_shared<Worker>();
-  worker->manifest = manifest;
+// Its directory is there afterwards, its sandbox is not.
+Result<SandboxSpec> PodEngine::PrepareOne(const PodManifest& manifest, const ApplyRequest& request, uint32_t index) {
   SandboxSpec spec = manifest.sandbox;
   ASSIGN_OR_RETURN(spec.uid, NewUid());
-  spec.manifest = text;
+  spec.manifest = request.manifest;
   spec.manifest_index = index;
+  spec.manifest_allow_ignored = request.allow_ignored;
+  const DnsConfig& more = manifest.dns_addition;
+  if (!more.servers.empty() || !more.searches.empty() || !more.options.empty()) {
+    ASSIGN_OR_RETURN(const std::string hosts_own, ReadFileAt(AT_FDCWD, "/etc/resolv.conf"));
+    spec.dns = AddedToHosts(hosts_own, more);
+  }
   const std::string directory = PodDirectory(spec.uid);
   spec.log_directory = directory + "/logs";
+  RETURN_IF_ERROR(MakeDirectories(AT_FDCWD, PodDirectory(""), 0700));  // secrets are below
   RETURN_IF_ERROR(MakeDirectories(AT_FDCWD, spec.log_directory));
-  const auto remove_directory = [&] { (void)RemoveTree(AT_FDCWD, directory); };
-  if (auto prepared = PrepareVolumes(manifest, directory); !prepared) {
-    remove_directory();
+  PodFacts facts = NodeFacts();
+  facts.uid = spec.uid;
+  if (auto prepared = PrepareVolumes({engine_, manifest, directory}, facts); !prepared) {
+    RemoveDirectory(spec.uid);
     return std::move(prepared).error();
   }
+  return spec;
+}
+
+void PodEngine::RemoveDirectory(const std::string& uid) {
+  if (auto removed = RemovePodDirectory(PodDirectory(""), uid); !removed) {
+    log::warn("remove pod {}: {}", uid, removed.error().message());
+  }
+}
+
+Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const ApplyRequest& request, uint32_t index) {
+  auto worker = std::make_shared<Worker>();
+  worker->manifest = manifest;
+  ASSIGN_OR_RETURN(const SandboxSpec spec, PrepareOne(manifest, request, index));
   auto id = sandboxes_.Run(spec);
   if (!id) {
-    remove_directory();
+    RemoveDirectory(spec.uid);
     return std::move(id).error();
   }
   worker->id = *id;
@@ -67,7 +76,7 @@ Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const std::st
     }
     prober_.RemovePod(*id);
     (void)sandboxes_.Remove(*id);
-    remove_directory();
+    RemoveDirectory(spec.uid);
     return std::move(done).error();
   }
   return *id;
@@ -82,21 +91,32 @@ Result<> PodEngine::CheckNameIsFree(const SandboxSpec& wanted) const {
   return {};
 }
 
-Result<std::vector<SandboxId>> PodEngine::Apply(const std::string& manifest, const std::string& file_name,
+Result<std::vector<PodManifest>> PodEngine::Check(const ApplyRequest& request,
+                                                  std::vector<std::string>& ignored) const {
+  ASSIGN_OR_RETURN(std::vector<PodManifest> pods,
+                   ParseManifest(request.manifest, request.file_name, {request.allow_ignored, &ignored}));
+  for (const PodManifest& pod : pods) {
+    RETURN_IF_ERROR(CheckNameIsFree(pod.sandbox));
+    RETURN_IF_ERROR(CheckClaims(engine_, pod), "pod ", pod.sandbox.name);
+  }
+  return pods;
+}
+
+Result<std::vector<SandboxId>> PodEngine::Apply(const ApplyRequest& request,
                                                 const std::shared_ptr<const overlay::Cancellation>& cancellation) {
-  ASSIGN_OR_RETURN(const std::vector<PodManifest> pods, ParseManifest(manifest, file_name));
-  if (pods.empty()) return Error::Make(ErrorCode::kInvalidArgument, file_name, ": holds no pod");
-  for (const PodManifest& pod : pods) RETURN_IF_ERROR(CheckNameIsFree(pod.sandbox));
+  std::vector<std::string> ignored;
+  ASSIGN_OR_RETURN(const std::vector<PodManifest> pods, Check(request, ignored));
   for (const PodManifest& pod : pods) {
     for (const auto* list : {&pod.init_containers, &pod.containers}) {
       for (const PodContainer& container : *list) {
-        RETURN_IF_ERROR(EnsureImage(engine_, container, cancellation), "container ", container.spec.name);
+        RETURN_IF_ERROR(EnsureImage(engine_, container, pod.pull_auths, cancellation), "container ",
+                        container.spec.name);
       }
     }
   }
   std::vector<SandboxId> ids;
   for (uint32_t index = 0; index < pods.size(); ++index) {
-    auto id = ApplyOne(pods[index], manifest, index);
+    auto id = ApplyOne(pods[index], request, index);
     if (id) {
       ids.push_back(*id);
       continue;

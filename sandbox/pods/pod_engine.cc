@@ -7,6 +7,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 #include "sandbox/pods/pod_lookup.h"
+#include "sandbox/pods/pod_volumes.h"
 
 namespace fermata::sandbox::pods {
 namespace {
@@ -72,7 +73,8 @@ std::string PodEngine::PodDirectory(const std::string& uid) const { return engin
 void PodEngine::Start() {
   for (const SandboxPtr& sandbox : engine_.store->Sandboxes()) {
     if (sandbox->spec.owner != Owner::kPods) continue;
-    auto manifests = ParseManifest(sandbox->spec.manifest, "recorded manifest");
+    auto manifests =
+        ParseManifest(sandbox->spec.manifest, "recorded manifest", {sandbox->spec.manifest_allow_ignored, nullptr});
     if (!manifests || manifests->size() <= sandbox->spec.manifest_index) {
       log::error("pod {}: its recorded manifest cannot be read", sandbox->spec.name);
       continue;
@@ -98,8 +100,7 @@ void PodEngine::SweepDirectories() {
   const std::vector<SandboxPtr> known = engine_.store->Sandboxes();
   for (const std::string& uid : *names) {
     if (std::any_of(known.begin(), known.end(), [&](const SandboxPtr& s) { return s->spec.uid == uid; })) continue;
-    if (auto removed = RemoveTree(pods->get(), uid); !removed)
-      log::warn("sweep pod {}: {}", uid, removed.error().message());
+    RemoveDirectory(uid);
   }
 }
 
@@ -196,7 +197,7 @@ Result<> PodEngine::Remove(const SandboxId& id, bool force) {
     due_.erase(id);
   }
   if (sandbox->spec.owner != Owner::kPods) return {};
-  return RemoveTree(AT_FDCWD, PodDirectory(sandbox->spec.uid));
+  return RemovePodDirectory(PodDirectory(""), sandbox->spec.uid);
 }
 
 void PodEngine::AddProbes(const Worker& worker) {
@@ -226,7 +227,7 @@ probe::ContainerFacts PodEngine::Look(const probe::ProbeKey& key) const {
   facts.container_id = newest->id.str();
   facts.running = newest->state == ContainerState::kRunning;
   const ContainerKind kind = KindOf(worker->manifest, *container);
-  facts.will_restart = PolicyOf(*container, kind, worker->manifest.restart_policy) != RestartPolicy::kNever;
+  facts.will_restart = PolicyNow(*worker, *container, kind) != RestartPolicy::kNever;
   facts.running_for = std::chrono::nanoseconds(NowNs() - newest->started_at_ns / kSecondNs * kSecondNs);
   facts.remembered = Remembered(key.type, newest->marks);
   return facts;
@@ -237,7 +238,7 @@ void PodEngine::FillView(const SandboxPtr& sandbox, const Worker* worker, const 
   view.name = container.spec.name;
   if (worker != nullptr) {
     view.kind = KindOf(worker->manifest, container);
-    view.policy = PolicyOf(container, view.kind, worker->manifest.restart_policy);
+    view.policy = PolicyNow(*worker, container, view.kind);
   }
   view.newest = Newest(*engine_.store, sandbox->id, view.name);
   if (view.newest == nullptr) return;

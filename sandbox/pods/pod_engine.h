@@ -40,9 +40,16 @@ class PodEngine {
   void Start();  // takes over the pods of the store
   void End();
 
+  struct ApplyRequest {
+    std::string manifest, file_name;
+    bool allow_ignored = false;  // see ManifestOptions
+  };
+  // What Apply would make, without making anything; `ignored` gets what it would leave out. Claims and names are looked
+  // at, images are not.
+  Result<std::vector<PodManifest>> Check(const ApplyRequest& request, std::vector<std::string>& ignored) const;
   // Nothing is started unless every document is valid and every image there, or pulled, which `cancellation` may end.
   // On failure the pods of this call are removed again.
-  Result<std::vector<SandboxId>> Apply(const std::string& manifest, const std::string& file_name,
+  Result<std::vector<SandboxId>> Apply(const ApplyRequest& request,
                                        const std::shared_ptr<const overlay::Cancellation>& cancellation);
   // Graceful; unset: the manifest's own time, 0: kills at once, without hooks. The pod stays listed.
   Result<> Stop(const SandboxId& id, std::optional<std::chrono::seconds> grace);
@@ -70,8 +77,9 @@ class PodEngine {
   using WorkerPtr = std::shared_ptr<Worker>;
 
   Result<> CheckNameIsFree(const SandboxSpec& wanted) const;
-  Result<SandboxId> ApplyOne(const PodManifest& manifest, const std::string& text, uint32_t index);
-  Result<> PrepareVolumes(const PodManifest& manifest, const std::string& directory);
+  Result<SandboxId> ApplyOne(const PodManifest& manifest, const ApplyRequest& request, uint32_t index);
+  Result<SandboxSpec> PrepareOne(const PodManifest& manifest, const ApplyRequest& request, uint32_t index);
+  void RemoveDirectory(const std::string& uid);
   void SweepDirectories();
   void Loop();
   void Wake(const SandboxId& id, std::chrono::steady_clock::time_point when);
@@ -91,6 +99,11 @@ class PodEngine {
   Result<bool> SyncOne(const WorkerPtr& worker, const PodContainer& container, ContainerKind kind);
   Result<bool> StartAttempt(const WorkerPtr& worker, const PodContainer& container, const ContainerRecord* before);
   Result<ContainerSpec> SpecOf(const Worker& worker, const PodContainer& container) const;
+  // What decides over restarts now: a Job's limit may have been reached.
+  [[nodiscard]] RestartPolicy PolicyNow(const Worker& worker, const PodContainer& container, ContainerKind kind) const;
+  // Stops the pod when its time is over, else arranges for it. True when it is.
+  bool DeadlineIsOver(const WorkerPtr& worker, const SandboxRecord& sandbox);
+  void StopLater(const WorkerPtr& worker);
   // When the exited container is to be started again it is now; else arranges for later, if ever.
   bool RestartIsDue(const Worker& worker, RestartPolicy policy, const ContainerRecord& exited);
   void RemoveOldAttempts(const Worker& worker, const std::string& name, uint32_t newest);

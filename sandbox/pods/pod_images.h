@@ -11,7 +11,8 @@
 namespace fermata::sandbox::pods {
 
 // Pulls what the policy of `container` wants. kNotFound: Never, and it is not there; else errors of ImagePuller::Pull.
-Result<> EnsureImage(Engine& engine, const PodContainer& container,
+// `auths`: credentials of the pod, in docker's form; the first that knows the registry counts before the daemon's own.
+Result<> EnsureImage(Engine& engine, const PodContainer& container, const std::vector<std::string>& auths,
                      const std::shared_ptr<const overlay::Cancellation>& cancellation);
 
 }  // namespace fermata::sandbox::pods

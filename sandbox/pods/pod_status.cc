@@ -51,6 +51,7 @@ bool ShouldRestart(RestartPolicy policy, const ContainerRecord& exited) {
 }
 
 std::string PhaseOf(const PodView& view, bool sandbox_ready) {
+  if (!sandbox_ready && view.sandbox != nullptr && view.sandbox->reason == "DeadlineExceeded") return "Failed";
   const bool sticky = IsSticky(view);
   if (std::ranges::any_of(view.init_containers, InitFailed)) return "Failed";
   if (sandbox_ready) {

@@ -5,7 +5,9 @@
 
 #include "runtime/base/log.h"
 #include "sandbox/pods/pod_engine.h"
+#include "sandbox/pods/pod_facts.h"
 #include "sandbox/pods/pod_lookup.h"
+#include "sandbox/pods/pod_volumes.h"
 #include "sandbox/pods/restart_delay.h"
 
 namespace fermata::sandbox::pods {
@@ -19,6 +21,7 @@ using probe::ProbeType;
 Result<> PodEngine::SyncContainers(const WorkerPtr& worker) {
   const SandboxPtr sandbox = engine_.store->Find(worker->id);
   if (sandbox == nullptr || sandbox->state != SandboxState::kReady || worker->finishing) return {};
+  if (DeadlineIsOver(worker, *sandbox)) return {};
   KillUnhealthy(worker);
   ASSIGN_OR_RETURN(bool go, SyncInit(worker));
   for (const PodContainer& container : worker->manifest.containers) {
@@ -59,11 +62,47 @@ Result<bool> PodEngine::SyncOne(const WorkerPtr& worker, const PodContainer& con
     return HookIsDone(worker, container, engine_.store->Find(newest->id));
   }
   if (newest->state == ContainerState::kRunning) return HookIsDone(worker, container, newest);
-  const RestartPolicy policy = PolicyOf(container, kind, worker->manifest.restart_policy);
+  const RestartPolicy policy = PolicyNow(*worker, container, kind);
   if (newest->state != ContainerState::kExited || !RestartIsDue(*worker, policy, *newest)) return true;
   ASSIGN_OR_RETURN(const bool go, StartAttempt(worker, container, newest.get()));
   RemoveOldAttempts(*worker, container.spec.name, newest->spec.attempt);
   return go;
+}
+
+RestartPolicy PodEngine::PolicyNow(const Worker& worker, const PodContainer& container, ContainerKind kind) const {
+  const PodManifest& manifest = worker.manifest;
+  const RestartPolicy policy = PolicyOf(container, kind, manifest.restart_policy);
+  if (!manifest.restart_limit || kind == ContainerKind::kSidecar) return policy;
+  int64_t restarts = 0;
+  for (const auto* list : {&manifest.init_containers, &manifest.containers}) {
+    for (const PodContainer& each : *list) {
+      const ContainerPtr newest = Newest(*engine_.store, worker.id, each.spec.name);
+      if (newest != nullptr) restarts += newest->spec.attempt;
+    }
+  }
+  return restarts < *manifest.restart_limit ? policy : RestartPolicy::kNever;
+}
+
+bool PodEngine::DeadlineIsOver(const WorkerPtr& worker, const SandboxRecord& sandbox) {
+  if (!worker->manifest.active_deadline) return false;
+  const std::chrono::nanoseconds left =
+      std::chrono::nanoseconds(sandbox.created_at_ns - NowNs()) + *worker->manifest.active_deadline;
+  if (left.count() > 0) {
+    Wake(worker->id, Clock::now() + left);
+    return false;
+  }
+  log::info("pod {}: its activeDeadlineSeconds are over", sandbox.spec.name);
+  // First, or a daemon that ends now would leave a pod that seems to have succeeded.
+  (void)engine_.store->Update(worker->id, [](SandboxRecord& r) { r.reason = "DeadlineExceeded"; });
+  StopLater(worker);
+  return true;
+}
+
+void PodEngine::StopLater(const WorkerPtr& worker) {
+  worker->finishing = true;
+  engine_.tasks.Post([this, worker] {
+    if (auto stopped = Stop(worker->id, std::nullopt); !stopped) log::warn("{}", stopped.error().message());
+  });
 }
 
 bool PodEngine::RestartIsDue(const Worker& worker, RestartPolicy policy, const ContainerRecord& exited) {
@@ -82,18 +121,12 @@ Result<ContainerSpec> PodEngine::SpecOf(const Worker& worker, const PodContainer
   spec.labels["io.kubernetes.pod.name"] = sandbox->spec.name;
   spec.labels["io.kubernetes.pod.namespace"] = sandbox->spec.name_space;
   spec.labels["io.kubernetes.pod.uid"] = sandbox->spec.uid;
-  for (const VolumeMount& mount : container.volume_mounts) {
-    const auto& volumes = worker.manifest.volumes;
-    const auto volume =
-        std::find_if(volumes.begin(), volumes.end(), [&](const PodVolume& v) { return v.name == mount.volume; });
-    ContainerMount added;
-    added.container_path = mount.mount_path;
-    added.readonly = mount.readonly;
-    added.host_path = volume->kind == PodVolume::Kind::kHostPath
-                          ? volume->host_path
-                          : PodDirectory(sandbox->spec.uid) + "/volumes/" + volume->name;
-    spec.mounts.push_back(std::move(added));
-  }
+  const PodFacts facts = FactsOf(*sandbox);
+  ProcessPlace place;
+  const auto value_of = [&](const ValueSource& source) { return ValueOf(source, worker.manifest, facts); };
+  RETURN_IF_ERROR(FillProcess(container, value_of, spec, place));
+  ASSIGN_OR_RETURN(spec.mounts,
+                   MountsOf({engine_, worker.manifest, PodDirectory(sandbox->spec.uid)}, container, spec.env));
   return spec;
 }
 
@@ -207,10 +240,7 @@ void PodEngine::RecordMarks(const Worker& worker, const PodView& view) {
 Result<> PodEngine::FinishIfOver(const WorkerPtr& worker, const PodView& view) {
   if (!IsOver(view)) return {};
   if (!KillsOf(*worker).empty()) {  // sidecars, which have their time
-    worker->finishing = true;
-    engine_.tasks.Post([this, worker] {
-      if (auto stopped = Stop(worker->id, std::nullopt); !stopped) log::warn("{}", stopped.error().message());
-    });
+    StopLater(worker);
     return {};
   }
   prober_.RemovePod(worker->id);

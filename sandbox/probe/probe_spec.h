@@ -44,10 +44,11 @@ struct ProbeSpec {
 
 using HookAction = std::variant<ExecAction, HttpAction, TcpAction, SleepAction>;
 
-// The probes and hooks of one container.
+// The probes and hooks of one container, and what it is told to stop with.
 struct ContainerProbes {
   std::optional<ProbeSpec> startup, liveness, readiness;
   std::optional<HookAction> post_start, pre_stop;
+  int stop_signal = 0;  // 0: the image's, else SIGTERM
 
   [[nodiscard]] const std::optional<ProbeSpec>& Of(ProbeType type) const {
     if (type == ProbeType::kStartup) return startup;

@@ -1,0 +1,12 @@
+// What a dry run tells of a pod. Pure; any thread.
+#pragma once
+
+#include "cri/api/fermata_v1.pb.h"
+#include "sandbox/pods/manifest.h"
+
+namespace fermata::cri {
+
+// Values of variables and contents of files are left out: they may be secrets.
+void FillPlanned(const sandbox::pods::PodManifest& pod, ::fermata::v1::PlannedPod& out);
+
+}  // namespace fermata::cri
