@@ -14,6 +14,8 @@ const char* KindOf(const PodVolume& volume) {
       return "hostPath";
     case PodVolume::Kind::kFiles:
       return "files";
+    case PodVolume::Kind::kImage:
+      return "image";
     case PodVolume::Kind::kClaim:
       break;
   }

@@ -67,11 +67,14 @@ struct VolumeFile {
   std::optional<uint32_t> mode;
 };
 
+enum class PullPolicy : uint8_t { kDefault, kAlways, kIfNotPresent, kNever };
+
 struct PodVolume {
   std::string name;
   // kFiles: of ConfigMaps, Secrets and the downward API; containers only read them. kClaim: a local volume with a name,
   // which outlives the pod.
-  enum class Kind : uint8_t { kEmptyDir, kHostPath, kFiles, kClaim } kind = Kind::kEmptyDir;
+  // kImage: the files of an image, read-only.
+  enum class Kind : uint8_t { kEmptyDir, kHostPath, kFiles, kClaim, kImage } kind = Kind::kEmptyDir;
   std::string host_path;
   // "" (no check), DirectoryOrCreate, Directory, FileOrCreate, File, Socket, CharDevice or BlockDevice
   std::string host_path_type;
@@ -82,6 +85,8 @@ struct PodVolume {
   std::string claim;
   bool claim_declared = false;  // the file has the claim; else the volume has to be there
   bool readonly = false;        // kClaim
+  std::string image;
+  PullPolicy pull_policy = PullPolicy::kDefault;
 };
 
 struct VolumeMount {
@@ -94,7 +99,6 @@ struct VolumeMount {
 };
 
 enum class RestartPolicy : uint8_t { kAlways, kOnFailure, kNever };
-enum class PullPolicy : uint8_t { kDefault, kAlways, kIfNotPresent, kNever };
 
 struct PodContainer {
   // Without mounts: the engine makes them from volume_mounts and the pod's volumes. Empty masked paths and

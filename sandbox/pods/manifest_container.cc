@@ -108,26 +108,6 @@ Result<VolumeMount> ReadMount(const Node& node) {
   return mount;
 }
 
-Result<> ReadPullPolicy(const Node& node, ContainerDraft& draft) {
-  ASSIGN_OR_RETURN(const std::string policy, ReadString(node));
-  const std::pair<std::string_view, PullPolicy> known[] = {
-      {"Always", PullPolicy::kAlways}, {"IfNotPresent", PullPolicy::kIfNotPresent}, {"Never", PullPolicy::kNever}};
-  for (const auto& [name, value] : known) {
-    if (name != policy) continue;
-    draft.out.pull_policy = value;
-    return {};
-  }
-  return BadValue(node, Quoted(policy), " is none of Always, IfNotPresent and Never");
-}
-
-Result<std::string> ReadImage(const Node& node) {
-  ASSIGN_OR_RETURN(std::string image, ReadString(node));
-  if (image.empty() || image.find_first_of(" \t\r\n") != std::string::npos) {
-    return BadValue(node, Quoted(image), " is no image");
-  }
-  return image;
-}
-
 // Members of the spec inside the draft.
 template <auto Member, auto Read>
 Result<> PutSpec(const Node& node, ContainerDraft& out) {
@@ -138,7 +118,11 @@ Result<> PutSpec(const Node& node, ContainerDraft& out) {
 constexpr Field<ContainerDraft> kContainerFields[] = {
     {"name", PutSpec<&ContainerSpec::name, ReadDnsLabel>},
     {"image", PutSpec<&ContainerSpec::image, ReadImage>},
-    {"imagePullPolicy", ReadPullPolicy},
+    {"imagePullPolicy",
+     [](const Node& node, ContainerDraft& draft) -> Result<> {
+       ASSIGN_OR_RETURN(draft.out.pull_policy, ReadPullPolicy(node));
+       return {};
+     }},
     {"command", Keep<&ContainerDraft::command>},
     {"args", Keep<&ContainerDraft::args>},
     {"env", Keep<&ContainerDraft::env>},

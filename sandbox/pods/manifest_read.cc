@@ -170,6 +170,22 @@ Result<NamedValue> ReadNamedValue(const Node& node) {
   return draft;
 }
 
+Result<std::string> ReadImage(const Node& node) {
+  ASSIGN_OR_RETURN(std::string image, ReadString(node));
+  if (image.empty() || image.find_first_of(" \t\r\n") != std::string::npos) {
+    return BadValue(node, Quoted(image), " is no image");
+  }
+  return image;
+}
+
+Result<PullPolicy> ReadPullPolicy(const Node& node) {
+  ASSIGN_OR_RETURN(const std::string policy, ReadString(node));
+  if (policy == "Always") return PullPolicy::kAlways;
+  if (policy == "IfNotPresent") return PullPolicy::kIfNotPresent;
+  if (policy == "Never") return PullPolicy::kNever;
+  return BadValue(node, Quoted(policy), " is none of Always, IfNotPresent and Never");
+}
+
 Result<> ReadNothing(const Node&) { return {}; }
 
 Result<> OnlyFalse(const Node& node) {

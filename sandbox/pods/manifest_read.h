@@ -71,6 +71,8 @@ Result<std::string> ReadDnsLabel(const Node& node);      // RFC 1123 label: a-z,
 Result<std::string> ReadDnsSubdomain(const Node& node);  // labels and dots; at most 253
 Result<std::string> ReadIp(const Node& node);
 Result<std::string> ReadAbsolutePath(const Node& node);
+Result<std::string> ReadImage(const Node& node);  // a name of an image
+Result<PullPolicy> ReadPullPolicy(const Node& node);
 Result<std::map<std::string, std::string>> ReadLabels(const Node& node);
 Result<std::map<std::string, std::string>> ReadAnnotations(const Node& node);
 Result<> ReadNothing(const Node& node);  // what was looked at before

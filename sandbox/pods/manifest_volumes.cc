@@ -76,9 +76,16 @@ Result<> NoSource(const Node& node, VolumeDraft& out) {
   return NotSupportedYet(node);
 }
 
-Result<> NoImage(const Node& node, VolumeDraft& out) {
+constexpr Field<PodVolume> kImageFields[] = {
+    {"reference", Put<&PodVolume::image, ReadImage>},
+    {"pullPolicy", Put<&PodVolume::pull_policy, ReadPullPolicy>},
+};
+
+Result<> ReadImageSource(const Node& node, VolumeDraft& out) {
   ++out.sources;
-  return NotSupportedYet(node, "an image as a volume");
+  out.volume.kind = PodVolume::Kind::kImage;
+  RETURN_IF_ERROR(ReadObject(node, kImageFields, out.volume));
+  return Require(node, "reference", !out.volume.image.empty());
 }
 
 constexpr Field<VolumeDraft> kVolumeFields[] = {
@@ -94,7 +101,7 @@ constexpr Field<VolumeDraft> kVolumeFields[] = {
     {"downwardAPI", KeepSource<&VolumeDraft::downward>},
     {"projected", KeepSource<&VolumeDraft::projected>},
     {"persistentVolumeClaim", KeepSource<&VolumeDraft::claim>},
-    {"image", NoImage},
+    {"image", ReadImageSource},
     {"awsElasticBlockStore", NoSource},
     {"azureDisk", NoSource},
     {"azureFile", NoSource},

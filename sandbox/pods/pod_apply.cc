@@ -106,14 +106,7 @@ Result<std::vector<SandboxId>> PodEngine::Apply(const ApplyRequest& request,
                                                 const std::shared_ptr<const overlay::Cancellation>& cancellation) {
   std::vector<std::string> ignored;
   ASSIGN_OR_RETURN(const std::vector<PodManifest> pods, Check(request, ignored));
-  for (const PodManifest& pod : pods) {
-    for (const auto* list : {&pod.init_containers, &pod.containers}) {
-      for (const PodContainer& container : *list) {
-        RETURN_IF_ERROR(EnsureImage(engine_, container, pod.pull_auths, cancellation), "container ",
-                        container.spec.name);
-      }
-    }
-  }
+  for (const PodManifest& pod : pods) RETURN_IF_ERROR(EnsureImages(engine_, pod, cancellation));
   std::vector<SandboxId> ids;
   for (uint32_t index = 0; index < pods.size(); ++index) {
     auto id = ApplyOne(pods[index], request, index);

@@ -24,18 +24,17 @@ std::optional<overlay::Credentials> CredentialsFor(const overlay::Reference& ref
 
 }  // namespace
 
-Result<> EnsureImage(Engine& engine, const PodContainer& container, const std::vector<std::string>& auths,
+Result<> EnsureImage(Engine& engine, const std::string& name, PullPolicy policy, const std::vector<std::string>& auths,
                      const std::shared_ptr<const overlay::Cancellation>& cancellation) {
-  const std::string& name = container.spec.image;
   auto present = engine.images->Get(name);
   const auto reference = overlay::ParseReference(name);
-  const bool may_pull = reference && reference->domain != kLocalRegistry && container.pull_policy != PullPolicy::kNever;
+  const bool may_pull = reference && reference->domain != kLocalRegistry && policy != PullPolicy::kNever;
   if (!may_pull) {
     if (!present) return std::move(present).error();  // an id, or a name that is here or nowhere
     return {};
   }
-  const bool by_default = container.pull_policy == PullPolicy::kDefault;
-  const bool always = container.pull_policy == PullPolicy::kAlways || (by_default && IsLatest(*reference));
+  const bool by_default = policy == PullPolicy::kDefault;
+  const bool always = policy == PullPolicy::kAlways || (by_default && IsLatest(*reference));
   if (present && !always) return {};
   auto pulled = engine.puller->Pull(name, {CredentialsFor(*reference, auths), cancellation, {}});
   if (pulled) return {};
@@ -44,6 +43,22 @@ Result<> EnsureImage(Engine& engine, const PodContainer& container, const std::v
     return {};
   }
   return std::move(pulled).error();
+}
+
+Result<> EnsureImages(Engine& engine, const PodManifest& pod,
+                      const std::shared_ptr<const overlay::Cancellation>& cancellation) {
+  for (const auto* list : {&pod.init_containers, &pod.containers}) {
+    for (const PodContainer& container : *list) {
+      RETURN_IF_ERROR(EnsureImage(engine, container.spec.image, container.pull_policy, pod.pull_auths, cancellation),
+                      "container ", container.spec.name);
+    }
+  }
+  for (const PodVolume& volume : pod.volumes) {
+    if (volume.kind != PodVolume::Kind::kImage) continue;
+    RETURN_IF_ERROR(EnsureImage(engine, volume.image, volume.pull_policy, pod.pull_auths, cancellation), "volume ",
+                    volume.name);
+  }
+  return {};
 }
 
 }  // namespace fermata::sandbox::pods

@@ -10,9 +10,13 @@
 
 namespace fermata::sandbox::pods {
 
-// Pulls what the policy of `container` wants. kNotFound: Never, and it is not there; else errors of ImagePuller::Pull.
-// `auths`: credentials of the pod, in docker's form; the first that knows the registry counts before the daemon's own.
-Result<> EnsureImage(Engine& engine, const PodContainer& container, const std::vector<std::string>& auths,
+// Pulls the image `name` where `policy` wants that. kNotFound: Never, and it is not there; else errors of
+// ImagePuller::Pull. `auths`: credentials of the pod, in docker's form; the first that knows the registry counts before
+// the daemon's own.
+Result<> EnsureImage(Engine& engine, const std::string& name, PullPolicy policy, const std::vector<std::string>& auths,
                      const std::shared_ptr<const overlay::Cancellation>& cancellation);
+// The same for all containers and volumes of a pod.
+Result<> EnsureImages(Engine& engine, const PodManifest& pod,
+                      const std::shared_ptr<const overlay::Cancellation>& cancellation);
 
 }  // namespace fermata::sandbox::pods

@@ -109,6 +109,8 @@ Result<> PrepareOne(const PodPlace& place, const PodVolume& volume, const PodFac
       return PrepareClaim(place, volume);
     case Kind::kFiles:
       return PrepareFiles(place, volume, facts);
+    case Kind::kImage:
+      return {};  // pulled before; its files are mounted as they are
     case Kind::kEmptyDir:
       break;
   }
@@ -170,11 +172,19 @@ Result<std::vector<ContainerMount>> MountsOf(const PodPlace& place, const PodCon
     const auto volume = std::ranges::find(volumes, mount.volume, &PodVolume::name);
     ContainerMount added;
     added.container_path = mount.mount_path;
+    ASSIGN_OR_RETURN(const std::string sub_path, ExpandedSubPath(mount, variables));
+    if (volume->kind == Kind::kImage) {
+      added.image = volume->image;
+      added.image_sub_path = sub_path;
+      added.readonly = true;
+      mounts.push_back(std::move(added));
+      continue;
+    }
     added.host_path = PathOfVolume(place, *volume);
     added.readonly = mount.readonly || volume->readonly || volume->kind == Kind::kFiles;
     added.recursive_readonly = mount.recursive_readonly;
     added.propagation = mount.propagation;
-    ASSIGN_OR_RETURN(added.sub_path, ExpandedSubPath(mount, variables));
+    added.sub_path = sub_path;
     const bool ours = volume->kind == Kind::kEmptyDir || volume->kind == Kind::kClaim;
     if (ours && !added.sub_path.empty()) MakeSubPath(added.host_path, added.sub_path);
     mounts.push_back(std::move(added));

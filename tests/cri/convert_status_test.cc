@@ -39,8 +39,13 @@ sandbox::ContainerRecord Container() {
   record.spec.user_specified_image = "busybox:1";
   record.spec.image_annotations = {{"ia", "1"}};
   record.spec.labels = {{"app", "web"}};
-  record.spec.mounts = {{"/c", "/h", true, true, true, sandbox::Propagation::kPrivate},
-                        {"/d", "/i", false, false, false, sandbox::Propagation::kHostToContainer}};
+  record.spec.mounts = {
+      {.container_path = "/c",
+       .host_path = "/h",
+       .readonly = true,
+       .recursive_readonly = true,
+       .selinux_relabel = true},
+      {.container_path = "/d", .host_path = "/i", .propagation = sandbox::Propagation::kHostToContainer}};
   record.state = ContainerState::kRunning;
   record.created_at_ns = 1;
   record.started_at_ns = 2;

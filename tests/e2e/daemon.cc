@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "overlay/digest.h"
+#include "runtime/base/file.h"
 
 namespace fermata::testing {
 namespace {
@@ -32,8 +33,9 @@ bool WaitUntil(const std::function<bool()>& done, std::chrono::milliseconds limi
 }
 
 std::string ReadText(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  // Not by a stream, which throws where a process ends while its files in /proc are read.
+  auto text = ReadFileAt(AT_FDCWD, path, size_t{1} << 30);
+  return text ? std::move(text).value() : "";
 }
 
 void WriteText(const std::string& path, const std::string& text) {

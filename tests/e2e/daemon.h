@@ -30,7 +30,7 @@ inline std::string BuiltProgram(const std::string& name) { return std::string(FE
 // Asks every 5 ms until `done`; false when `limit` (scaled) is over.
 bool WaitUntil(const std::function<bool()>& done, std::chrono::milliseconds limit = std::chrono::seconds(20));
 
-std::string ReadText(const std::string& path);  // empty if it is not there
+std::string ReadText(const std::string& path);  // empty if it cannot be read
 void WriteText(const std::string& path, const std::string& text);
 
 // What a program printed, and how it ended: its exit code, or 128+n for signal n.

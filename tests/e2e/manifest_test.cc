@@ -83,6 +83,18 @@ TEST_F(ManifestTest, ASubPathLeadsNowhereElse) {
   EXPECT_THAT(Output({"logs", "trap", "-c", "c"}), HasSubstr("No such file"));
 }
 
+TEST_F(ManifestTest, AnImageIsAVolume) {
+  const std::string image(kBusyboxImage);
+  const std::string volumes = "restartPolicy: Never\n  volumes: [{name: v, image: {reference: '" + image + "'}}]";
+  Output({"run", "--keep",
+          Yaml(Manifest("image", volumes,
+                        {Container("c", "/v/bin/busybox cat /part/group | head -1; touch /v/new || echo readonly",
+                                   "volumeMounts:\n    - {name: v, mountPath: /v}\n"
+                                   "    - {name: v, mountPath: /part, subPath: etc}")}))});
+  EXPECT_THAT(Output({"logs", "image", "-c", "c"}), HasSubstr("root:x:0:\n"));
+  EXPECT_THAT(Output({"logs", "image", "-c", "c"}), HasSubstr("readonly"));
+}
+
 TEST_F(ManifestTest, ADryRunShowsNoSecretAndStartsNothing) {
   const std::string plan = Output({"run", "--dry-run", Yaml(Everything("dry", "true"))});
   EXPECT_THAT(plan, HasSubstr("pod default/dry"));
