@@ -4,7 +4,6 @@
 #include <grpcpp/grpcpp.h>
 #include <linux/close_range.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -32,12 +31,16 @@ namespace {
 constexpr int kMaxMessageBytes = 16 << 20;
 constexpr auto kShutdownGrace = std::chrono::seconds(2);
 
-// Held as long as the daemon lives: two of them on one directory would undo each other's work.
+// Held as long as the daemon lives: two of them on one directory would undo each other's work. A lock of the process,
+// not of the open file, which a child between its birth and its program would hold on to after a crash of ours.
 Result<UniqueFd> LockDirectory(const std::string& path) {
   ASSIGN_OR_RETURN(const UniqueFd directory, MakeDirectories(AT_FDCWD, path));
   ASSIGN_OR_RETURN(UniqueFd lock, OpenAt(directory.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return Error::Errno("lock ", path);
+  struct flock whole {
+    .l_type = F_WRLCK, .l_whence = SEEK_SET
+  };
+  if (::fcntl(lock.get(), F_SETLK, &whole) != 0) {
+    if (errno != EACCES && errno != EAGAIN) return Error::Errno("lock ", path);
     auto holder = ReadAll(lock.get());
     return Error::Make(ErrorCode::kFailedPrecondition, path, " is in use by another fermatad, pid ",
                        holder ? *holder : "unknown");

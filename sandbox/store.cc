@@ -23,8 +23,9 @@ constexpr const char* kEraseContainer = "DELETE FROM containers WHERE id = ?1";
 
 Result<std::unique_ptr<Store>> Store::Open(const std::string& path) {
   // It holds the manifests, and with them the secrets, of pods. SQLite gives its other files the mode of this one.
-  ASSIGN_OR_RETURN(const UniqueFd file, OpenAt(AT_FDCWD, path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  ASSIGN_OR_RETURN(UniqueFd file, OpenAt(AT_FDCWD, path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
   if (::fchmod(file.get(), 0600) != 0) return Error::Errno("chmod ", path);
+  file.Reset();  // before SQLite opens it: closing it later would end SQLite's locks (sqlite.org, "How To Corrupt")
   ASSIGN_OR_RETURN(Database database, Database::Open(path, Database::Sync::kNormal, kMigrations));
   std::unique_ptr<Store> store(new Store(std::move(database)));
   RETURN_IF_ERROR(store->Load(), "load ", path);
