@@ -234,7 +234,7 @@ Result<> WriteOrUndo(const Cgroup& cgroup, const std::vector<ControlWrite>& writ
   for (const ControlWrite& write : writes) {
     auto back = UndoOf(cgroup, write);
     if (!back && back.error().saved_errno() == ENOENT && HarmlessWhenAbsent(write)) continue;
-    auto written = back ? WriteOne(cgroup, write) : Result<>(std::move(back).error());
+    auto written = back ? WriteOne(cgroup, write) : Result<>(back.error());
     if (written) {
       undo.push_back(std::move(back).value());
       continue;

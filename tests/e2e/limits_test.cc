@@ -1,5 +1,5 @@
 // Limits by what they do to the processes, not by what a file reads back; needs the controllers in the cgroup2
-// hierarchy. Where they are missing: that a limit is then refused, and how.
+// hierarchy. Where they are missing: that a limit is then refused, and how. Updates of them.
 #include <fstream>
 #include <sstream>
 
