@@ -162,6 +162,12 @@ Result<> ReadConfigFile(const std::string& path, DaemonConfig& config) {
   }
 }
 
+std::vector<std::string_view> ConfigKeys() {
+  std::vector<std::string_view> names;
+  for (const Key& key : kKeys) names.push_back(key.name);
+  return names;
+}
+
 Result<> ReadConfig(const std::string& path, bool required, DaemonConfig& config) {
   namespace fs = std::filesystem;
   std::error_code ignored;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cgroups/settings.h"
@@ -54,6 +55,9 @@ struct DaemonConfig {
 // Reads one file over `config`. kInvalidArgument with file and line for what is no TOML, an unknown key, or a
 // value of the wrong type.
 Result<> ReadConfigFile(const std::string& path, DaemonConfig& config);
+
+// All keys, with their tables: "network.mtu".
+std::vector<std::string_view> ConfigKeys();
 
 // The file and then the *.toml of the directory conf.d beside it, in lexical order. A missing default file is
 // no error; one that was named (`required`) is.

@@ -16,6 +16,7 @@
 #include "cri/network_service.h"
 #include "cri/pods_service.h"
 #include "cri/runtime_service.h"
+#include "cri/service_manager.h"
 #include "cri/streaming/backend.h"
 #include "cri/streaming/server.h"
 #include "cri/version.h"
@@ -167,9 +168,11 @@ Result<> RunDaemon(const DaemonConfig& config) {
   if (server == nullptr) return Error::Make(ErrorCode::kInternal, "listen on ", socket);
   if (::chmod(socket.c_str(), 0600) != 0) return Error::Errno("chmod ", socket);
   log::info("fermatad {} serves on {}", kRuntimeVersion, socket);
+  if (const auto told = NotifyServiceManager("READY=1"); !told) log::warn("{}", told.error().message());
 
   WaitForEnd(config, pods_service);
   log::info("ending; pods go on running");
+  (void)NotifyServiceManager("STOPPING=1");  // was warned of at the start
   pods_service.EndStreams();
   engine->events->End();
   server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);

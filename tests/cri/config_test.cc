@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 
+#include <sstream>
+
 #include "tests/fixtures/temporary.h"
 
 namespace fermata::cri {
@@ -58,6 +60,45 @@ TEST_F(Config, NamesFileLineAndKeyOfWhatItDoesNotTake) {
     ASSERT_FALSE(config) << text;
     EXPECT_EQ(config.error().code(), ErrorCode::kInvalidArgument) << text;
     EXPECT_THAT(config.error().message(), HasSubstr(reason)) << text;
+  }
+}
+
+std::string Source(const std::string& name) {
+  auto text = ReadFileAt(AT_FDCWD, std::string(FERMATA_SOURCE_DIR) + "/" + name);
+  return text ? *text : text.error().message();
+}
+
+// The lines that the packaged file has as comments, and the tables.
+TEST_F(Config, ThePackagedFileHasAllKeysWithTheirDefaults) {
+  const std::string packaged = Source("packaging/config.toml");
+  const auto as_it_is = Read(packaged);
+  ASSERT_OK(as_it_is);
+  std::string text;
+  std::istringstream lines(packaged);
+  for (std::string line; std::getline(lines, line);) {
+    const bool key = line.starts_with("#") && line.find(" = ") != std::string::npos;
+    if (key || line.starts_with("[")) text += (key ? line.substr(1) : line) + "\n";
+  }
+  const auto config = Read(text);
+  ASSERT_OK(config);
+  const DaemonConfig defaults;
+  EXPECT_EQ(config->SocketPath(), defaults.SocketPath());
+  EXPECT_EQ(config->cni_bin_dirs, defaults.cni_bin_dirs);
+  EXPECT_EQ(config->signature_policies, defaults.signature_policies);
+  EXPECT_EQ(config->registry_auth_files, defaults.registry_auth_files);
+  EXPECT_EQ(config->builtin_for_pods, defaults.builtin_for_pods);
+  EXPECT_EQ(config->streaming.idle_timeout_seconds, defaults.streaming.idle_timeout_seconds);
+  EXPECT_EQ(config->streaming.address, defaults.streaming.address);
+  for (const std::string_view name : ConfigKeys()) {
+    const std::string key(name.substr(name.find('.') + 1));  // npos + 1 is 0
+    EXPECT_TRUE(packaged.find("#" + key + " = ") != std::string::npos || name == "network.mtu") << name;
+  }
+}
+
+TEST_F(Config, TheReadmeExplainsEveryKey) {
+  const std::string readme = Source("README.md");
+  for (const std::string_view name : ConfigKeys()) {
+    EXPECT_THAT(readme, HasSubstr("`" + std::string(name) + "`"));
   }
 }
 
