@@ -79,6 +79,7 @@ class Daemon {
   void Kill9();     // at once, as a crash
   int Terminate();  // SIGTERM; its exit code
   ::testing::AssertionResult Restart() { return Start(); }
+  void RemoveAllPods();
 
   // Imports an archive of image_builder.h.
   ::testing::AssertionResult Import(const std::string& archive, const std::string& name = "");
@@ -114,7 +115,6 @@ class Daemon {
   std::unique_ptr<fv1::System::Stub> system;
 
  private:
-  void RemoveAllPods();
   void RemoveGroups();
 
   std::string base_;
