@@ -53,7 +53,10 @@ Result<> ApplyToRunning(Engine& engine, const ContainerRecord& record, const Con
   ASSIGN_OR_RETURN(const cgroups::ApplyReport report,
                    cgroups::Update(cgroup, record.spec.resources, updated.resources, missing));
   Warn("container " + record.id.str(), report);
-  return change.oom_score_adj ? SetOomScore(cgroup, record, *change.oom_score_adj) : Result<>();
+  if (!change.oom_score_adj) return {};
+  Result<> set = SetOomScore(cgroup, record, *change.oom_score_adj);
+  if (!set) (void)cgroups::Update(cgroup, updated.resources, record.spec.resources, missing);  // the first error counts
+  return set;
 }
 
 }  // namespace

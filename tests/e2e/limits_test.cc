@@ -43,6 +43,11 @@ class LimitsTest : public DaemonTest {
     *request.mutable_linux() = change;
     return Call(*daemon().runtime, &v1::RuntimeService::Stub::UpdateContainerResources, request, &response);
   }
+  grpc::Status UpdatePod(const std::string& id, v1::UpdatePodSandboxResourcesRequest request) {
+    v1::UpdatePodSandboxResourcesResponse response;
+    request.set_pod_sandbox_id(id);
+    return Call(*daemon().runtime, &v1::RuntimeService::Stub::UpdatePodSandboxResources, request, &response);
+  }
   // A number of cpu.stat of the container's group.
   int64_t CpuStat(const std::string& id, const std::string& key) {
     std::string group;
@@ -218,29 +223,27 @@ TEST_F(LimitsTest, WhatCannotBeUpdatedIsRefused) {
   EXPECT_TRUE(Is(Update(id, {}), grpc::StatusCode::FAILED_PRECONDITION, "has ended"));
 }
 
-TEST_F(LimitsTest, APodAsAWholeIsLimitedAndUpdated) {
+TEST_F(LimitsTest, APodAsAWholeIsUpdated) {
   v1::UpdatePodSandboxResourcesRequest request;
-  v1::UpdatePodSandboxResourcesResponse response;
-  const auto update = [&](const std::string& id) {
-    request.set_pod_sandbox_id(id);
-    return Call(*daemon().runtime, &v1::RuntimeService::Stub::UpdatePodSandboxResources, request, &response);
-  };
-  EXPECT_TRUE(Is(update(std::string(64, '0')), grpc::StatusCode::NOT_FOUND, "does not exist"));
+  EXPECT_TRUE(Is(UpdatePod(std::string(64, '0'), request), grpc::StatusCode::NOT_FOUND, "does not exist"));
   request.mutable_overhead()->set_cpu_shares(10);
   if (HasController("hugetlb")) {
     v1::HugepageLimit& limit = *request.mutable_resources()->add_hugepage_limits();
     limit.set_page_size("2MB");
     limit.set_limit(4 * kMebibyte);
   }
-  ASSERT_TRUE(Ok(update(pod_)));
-  if (!HasController("memory")) return;
+  ASSERT_TRUE(Ok(UpdatePod(pod_, request)));
+}
+
+TEST_F(LimitsTest, ContainersShareTheMemoryOfTheirPod) {
+  if (!HasController("memory")) GTEST_SKIP() << "no memory controller in the cgroup2 hierarchy";
   v1::PodSandboxConfig config = cri().PodConfig("whole");
   config.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(64 * kMebibyte);
   const std::string pod = cri().RunPod(config);
   EXPECT_EQ(cri().RunToEnd(pod, Config(kEatMemory)).status.exit_code(), kOomExitCode);
-  request.Clear();
+  v1::UpdatePodSandboxResourcesRequest request;
   request.mutable_resources()->set_memory_limit_in_bytes(512 * kMebibyte);
-  ASSERT_TRUE(Ok(update(pod)));
+  ASSERT_TRUE(Ok(UpdatePod(pod, request)));
   EXPECT_EQ(cri().RunToEnd(pod, Config(kEatMemory)).status.exit_code(), 0);
 }
 

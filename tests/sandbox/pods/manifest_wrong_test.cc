@@ -33,6 +33,7 @@ void Check(const std::string& before, const std::vector<Wrong>& rows, const std:
   }
 }
 
+// Long because it is a table.
 TEST(WrongManifests, Containers) {
   const std::string before =
       "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm}\ndata: {a: b}\n---\n"  // lines 1 to 5
@@ -118,6 +119,7 @@ TEST(WrongManifests, Containers) {
       "");
 }
 
+// Long because it is a table.
 TEST(WrongManifests, SpecsAndVolumes) {
   const std::string before =
       "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: b}\n---\n"
@@ -189,6 +191,7 @@ TEST(WrongManifests, SpecsAndVolumes) {
       "  containers: [{name: c, image: i}]\n");
 }
 
+// Long because it is a table.
 TEST(WrongManifests, OtherDocuments) {
   const std::string job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\nspec:\n  ";
   const std::string pod = "\n  template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}\n";
