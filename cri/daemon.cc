@@ -30,6 +30,7 @@ namespace fermata::cri {
 namespace {
 
 constexpr int kMaxMessageBytes = 16 << 20;
+constexpr std::string_view kUnreadySuffix = ".new";
 constexpr auto kShutdownGrace = std::chrono::seconds(2);
 
 // Held as long as the daemon lives: two of them on one directory would undo each other's work. A lock of the process,
@@ -96,9 +97,10 @@ Result<> CheckPaths(const DaemonConfig& config) {
   for (const std::string& path : {config.data_dir, config.run_dir, config.SocketPath()}) {
     if (!path.starts_with('/')) return Error::Make(ErrorCode::kInvalidArgument, path, " is not an absolute path");
   }
-  if (config.SocketPath().size() >= sizeof(sockaddr_un::sun_path)) {
+  constexpr size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1 - kUnreadySuffix.size();
+  if (config.SocketPath().size() > kMaxSocketPath) {
     return Error::Make(ErrorCode::kInvalidArgument, "socket path ", config.SocketPath(), " is longer than ",
-                       std::to_string(sizeof(sockaddr_un::sun_path) - 1), " bytes");
+                       std::to_string(kMaxSocketPath), " bytes");
   }
   return {};
 }
@@ -155,18 +157,22 @@ Result<> RunDaemon(const DaemonConfig& config) {
   SystemService system_service(*engine, config, pods_service);
 
   const std::string socket = config.SocketPath();
-  (void)::unlink(socket.c_str());  // the lock says that no other daemon of this run directory listens on it
+  // Made beside its place and moved there ready: who sees it finds its mode right. The lock says that no other daemon
+  // of this run directory listens on either.
+  const std::string unready = socket + std::string(kUnreadySuffix);
+  (void)::unlink(unready.c_str());
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
-  builder.AddListeningPort("unix:" + socket, grpc::InsecureServerCredentials());
+  builder.AddListeningPort("unix:" + unready, grpc::InsecureServerCredentials());
   for (grpc::Service* service : std::initializer_list<grpc::Service*>{
            &runtime_service, &image_service, &pods_service, &images_service, &network_service, &system_service}) {
     builder.RegisterService(service);
   }
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return Error::Make(ErrorCode::kInternal, "listen on ", socket);
-  if (::chmod(socket.c_str(), 0600) != 0) return Error::Errno("chmod ", socket);
+  if (::chmod(unready.c_str(), 0600) != 0) return Error::Errno("chmod ", unready);
+  if (::rename(unready.c_str(), socket.c_str()) != 0) return Error::Errno("rename ", unready, " to ", socket);
   log::info("fermatad {} serves on {}", kRuntimeVersion, socket);
   if (const auto told = NotifyServiceManager("READY=1"); !told) log::warn("{}", told.error().message());
 

@@ -69,6 +69,26 @@ else
   unset FERMATA_CRICTL FERMATA_CRITEST
 fi
 
+# The validation programs of the OCI, for the same Go.
+validation=$build/tools/oci-validation
+if [ ! -x "$validation/runtimetest" ] && [ -n "${FERMATA_CRICTL:-}" ]; then
+  go=$(PATH=$PATH:/usr/local/go/bin command -v go)
+  rm -rf "$validation"
+  mkdir -p "$validation.new"
+  { module=$("$go" -C "$source/tests/oci/validation" list -m -json github.com/opencontainers/runtime-tools | jq -re .Dir) &&
+    CGO_ENABLED=0 "$go" build -C "$source/tests/oci/validation" -mod=readonly -buildvcs=false -o "$validation.new/" \
+      github.com/opencontainers/runtime-tools/cmd/runtimetest github.com/opencontainers/runtime-tools/validation/... &&
+    rm -f "$validation.new/util" && cp --no-preserve=mode "$module"/rootfs-*.tar.gz "$validation.new/" &&
+    mv "$validation.new" "$validation"
+  } >"$build/validation.log" 2>&1 || true
+fi
+if [ -x "$validation/runtimetest" ]; then
+  export FERMATA_OCI_VALIDATION=$validation
+else
+  echo "The OCI's validation programs are skipped: $build/validation.log." >&2
+  unset FERMATA_OCI_VALIDATION
+fi
+
 # A WebSocket client that is not ours, where the package index answers.
 python=$build/tools/websocket/bin/python
 if "$python" -c 'import websocket' 2>/dev/null ||

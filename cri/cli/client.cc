@@ -1,7 +1,9 @@
 #include "cri/cli/client.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,8 +21,8 @@
 namespace fermata::cri::cli {
 namespace {
 
-constexpr auto kProbe = std::chrono::milliseconds(700);
-constexpr auto kStartDeadline = std::chrono::seconds(10);
+// Of a daemon that listens: a busy machine lets it wait for its turn.
+constexpr auto kAnswerDeadline = std::chrono::seconds(10);
 constexpr const char* kIdleSeconds = "60";
 
 std::string PathOfSocket(std::string socket) {
@@ -29,8 +31,15 @@ std::string PathOfSocket(std::string socket) {
   return socket.empty() ? DaemonConfig{}.SocketPath() : socket;
 }
 
-bool Answers(const std::shared_ptr<grpc::Channel>& channel, std::chrono::milliseconds deadline) {
-  return channel->WaitForConnected(std::chrono::system_clock::now() + deadline);
+// Whether somebody listens there: the kernel knows at once, gRPC only when it has been answered.
+bool Listens(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  path.copy(address.sun_path, path.size());
+  const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return true;
+  return errno == EAGAIN;  // its queue is full: connect(2)
 }
 
 std::shared_ptr<grpc::Channel> Open(const std::string& path) {
@@ -84,6 +93,19 @@ Result<> SpawnDaemon() {
   return {};
 }
 
+Result<> Start(const std::string& path, bool chosen) {
+  if (chosen) {
+    return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path, "; start it with: fermatad --socket ",
+                       path);
+  }
+  if (::geteuid() != 0) {
+    return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path,
+                       ", and only root may start one; use sudo");
+  }
+  RETURN_IF_ERROR(HasUnit() ? RunSystemctl() : SpawnDaemon(), "start the daemon");
+  return {};
+}
+
 }  // namespace
 
 Result<> ToResult(const grpc::Status& status) {
@@ -95,22 +117,14 @@ Result<Client> Connect(const std::string& socket) {
   const char* environment = std::getenv("FERMATA_SOCKET");
   const std::string wanted = !socket.empty() ? socket : environment != nullptr ? environment : "";
   const std::string path = PathOfSocket(wanted);
+  const bool listens = Listens(path);
+  if (!listens) RETURN_IF_ERROR(Start(path, !wanted.empty()));
   Client client;
   client.channel = Open(path);
-  if (!Answers(client.channel, std::filesystem::exists(path) ? kProbe : std::chrono::milliseconds(1))) {
-    if (!wanted.empty()) {
-      return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path, "; start it with: fermatad --socket ",
-                         path);
-    }
-    if (::geteuid() != 0) {
-      return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path,
-                         ", and only root may start one; use sudo");
-    }
-    RETURN_IF_ERROR(HasUnit() ? RunSystemctl() : SpawnDaemon(), "start the daemon");
-    if (!Answers(client.channel, kStartDeadline)) {
-      return Error::Make(ErrorCode::kUnavailable, "the daemon was started but does not answer; see ",
-                         DaemonConfig{}.run_dir, "/fermatad.log");
-    }
+  if (!client.channel->WaitForConnected(std::chrono::system_clock::now() + kAnswerDeadline)) {
+    return Error::Make(ErrorCode::kUnavailable, listens ? "the daemon on " + path + " does not answer; see its log"
+                                                        : "the daemon was started but does not answer; see " +
+                                                              DaemonConfig{}.run_dir + "/fermatad.log");
   }
   client.pods = fv1::Pods::NewStub(client.channel);
   client.images = fv1::Images::NewStub(client.channel);

@@ -1,6 +1,7 @@
 // Steps between a new process and who launched it: waiting, hooks, the program's descriptors. The rules at the top of
 // child_script.h apply.
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -156,6 +157,8 @@ int RunLaunchStep(ChildState& state, const PlanStep& step) noexcept {
       return FindProgram(state.plan);
     case Op::kPreserve:
       return Preserve(state, step);
+    case Op::kCloseOnExec:
+      return static_cast<int>(::syscall(SYS_close_range, kFirstPreserved + state.preserved, ~0U, CLOSE_RANGE_CLOEXEC));
     default:
       errno = EINVAL;
       return -1;

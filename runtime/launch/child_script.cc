@@ -1,7 +1,6 @@
 #include "runtime/launch/child_script.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -114,8 +113,6 @@ void RunChild(const PlanView& plan, const ChildFds& fds) noexcept {
   const char* envp[header.environment_count + 1];  // NOLINT
   FillPointers(plan, header.arguments, header.argument_count, argv);
   FillPointers(plan, header.environment, header.environment_count, envp);
-  if (::syscall(SYS_close_range, kReportFd + state.preserved, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
-    Fail(state.report, index, errno);
   Fail(state.report, index, Execute(plan, argv, envp));
 }
 

@@ -94,9 +94,12 @@ Result<> MountPlanner::MapIds(const Mount& mount, const MountOptions& options, i
 
 Result<> MountPlanner::OpenBind(const Mount& mount, size_t index) {
   ASSIGN_OR_RETURN(const MountOptions options, ParseMountOptions(mount.options), "mount on ", mount.destination);
-  if (!options.data.empty()) {
-    return Error::Make(ErrorCode::kInvalidArgument, "mount on ", mount.destination, ": option ",
-                       options.data.front().first, " has no meaning for a bind mount");
+  // Parameters of a file system are ignored, as by mount(2); a lone word may be a misspelt restriction.
+  for (const auto& [name, value] : options.data) {
+    if (value.empty()) {
+      return Error::Make(ErrorCode::kInvalidArgument, "mount on ", mount.destination, ": option ", name,
+                         " has no meaning for a bind mount");
+    }
   }
   const int16_t source = sources_[index] =
       OpenTree(mount.source, options.recursive_bind, "open " + mount.source + " for " + mount.destination);

@@ -82,6 +82,7 @@ enum class Op : uint16_t {
   kFindProgram = 69,          // fails as the execution would if no candidate can be executed
   kPreserve = 70,             // a slots from fd on become the program's descriptors 3 and following
   kTerminalStreams = 71,      // fd becomes the standard streams; a = its owner
+  kCloseOnExec = 72,          // for every descriptor but the standard ones and those that kPreserve has given
 };
 
 enum StepFlag : uint16_t {

@@ -19,7 +19,7 @@ Result<> ReadDevices(const Json::array_t& json, std::vector<Device>& devices) {
   return {};
 }
 
-// Unlike other fields that are not honoured, these two are known and refused with their reason.
+// Unknown properties are ignored; these two are known, and ignoring them would leave out what was asked for.
 Result<> RefuseByName(const Json& json) {
   if (!Child(json, "intelRdt").empty()) {
     return InvalidField("linux.intelRdt", "is not supported: resctrl groups are left to the administrator");
@@ -75,10 +75,7 @@ Seccomp ReadSeccomp(const Json& json) {
 }
 
 Result<Linux> ReadLinux(const Json& json) {
-  RETURN_IF_ERROR(OnlyKnown(json, "linux",
-                            {"namespaces", "uidMappings", "gidMappings", "devices", "sysctl", "cgroupsPath",
-                             "rootfsPropagation", "seccomp", "maskedPaths", "readonlyPaths", "mountLabel", "resources",
-                             "personality", "timeOffsets", "memoryPolicy", "intelRdt", "netDevices"}));
+  RETURN_IF_ERROR(IsObject(json, "linux"));
   RETURN_IF_ERROR(RefuseByName(json));
   Linux result;
   for (const Json& entry : List(json, "namespaces")) {

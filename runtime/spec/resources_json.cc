@@ -18,9 +18,7 @@ Result<> RefuseV1(const Json& object, const std::string& where, std::initializer
 
 Result<> ReadMemory(const Json& json, cgroups::Resources& limits) {
   const std::string where = "linux.resources.memory";
-  RETURN_IF_ERROR(OnlyKnown(json, where,
-                            {"limit", "reservation", "swap", "kernel", "kernelTCP", "swappiness", "disableOOMKiller",
-                             "useHierarchy", "checkBeforeUpdate"}));
+  RETURN_IF_ERROR(IsObject(json, where));
   RETURN_IF_ERROR(RefuseV1(json, where, {"kernel", "kernelTCP", "swappiness"}));
   if (Get<bool>(json, "disableOOMKiller")) {
     return InvalidField(where + ".disableOOMKiller", "control groups v2 have nothing like it");
@@ -38,9 +36,7 @@ Result<> ReadMemory(const Json& json, cgroups::Resources& limits) {
 
 Result<> ReadCpu(const Json& json, cgroups::Resources& limits) {
   const std::string where = "linux.resources.cpu";
-  RETURN_IF_ERROR(
-      OnlyKnown(json, where,
-                {"shares", "quota", "burst", "period", "realtimeRuntime", "realtimePeriod", "cpus", "mems", "idle"}));
+  RETURN_IF_ERROR(IsObject(json, where));
   RETURN_IF_ERROR(RefuseV1(json, where, {"realtimeRuntime", "realtimePeriod"}));
   limits.cpu_shares = Get<uint64_t>(json, "shares");
   limits.cpu_quota_us = GetOptional<int64_t>(json, "quota");
@@ -74,9 +70,7 @@ cgroups::IoLimit& LimitOf(std::vector<cgroups::IoLimit>& limits, int64_t major, 
 
 Result<> ReadBlockIo(const Json& json, cgroups::Resources& limits) {
   const std::string where = "linux.resources.blockIO";
-  RETURN_IF_ERROR(OnlyKnown(json, where,
-                            {"weight", "leafWeight", "weightDevice", kThrottles[0].key, kThrottles[1].key,
-                             kThrottles[2].key, kThrottles[3].key}));
+  RETURN_IF_ERROR(IsObject(json, where));
   RETURN_IF_ERROR(RefuseV1(json, where, {"leafWeight"}));
   limits.io_weight = Get<uint64_t>(json, "weight");
   for (const Json& device : List(json, "weightDevice")) {
@@ -97,7 +91,7 @@ Result<> ReadBlockIo(const Json& json, cgroups::Resources& limits) {
 
 Result<cgroups::DeviceRule> ReadDeviceRule(const Json& json) {
   const std::string where = "linux.resources.devices";
-  RETURN_IF_ERROR(OnlyKnown(json, where, {"allow", "type", "major", "minor", "access"}));
+  RETURN_IF_ERROR(IsObject(json, where));
   cgroups::DeviceRule rule;
   const auto type = Get<std::string>(json, "type", "a");
   if (type == "a" || type.empty()) {
@@ -189,9 +183,7 @@ Json MemoryJson(const cgroups::Resources& limits) {
 }  // namespace
 
 Result<LinuxResources> ReadResources(const Json& json) {
-  RETURN_IF_ERROR(
-      OnlyKnown(json, "linux.resources",
-                {"devices", "memory", "cpu", "pids", "blockIO", "hugepageLimits", "network", "rdma", "unified"}));
+  RETURN_IF_ERROR(IsObject(json, "linux.resources"));
   LinuxResources resources;
   cgroups::Resources& limits = resources.limits;
   for (const Json& rule : List(json, "devices")) {

@@ -12,7 +12,7 @@ constexpr int kPods = 10;
 constexpr int kEnding = 3;  // of them end while nobody looks, with 3, 4 and 5
 constexpr size_t kRecordBytes = 64;
 
-bool Long() { return std::getenv("FERMATA_LONG") != nullptr; }
+bool Long() { return std::getenv("FERMATA_FULL") != nullptr; }
 size_t Records() { return (Long() ? 10'000'000 : 1'000'000) / kRecordBytes; }
 std::chrono::seconds DeadTime() { return std::chrono::seconds(Long() ? 30 : 2); }
 

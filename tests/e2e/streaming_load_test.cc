@@ -38,7 +38,7 @@ class StreamingLoadTest : public DaemonTest {
         StreamClient client(url);
         client.Input("half");
         client.InputEnd();
-        EXPECT_EQ(client.Finish(), 0);
+        EXPECT_EQ(client.Finish(), 0) << client.head() << client.out[3];
         EXPECT_EQ(client.out[1], "half");
         return;
       }

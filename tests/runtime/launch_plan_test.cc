@@ -56,7 +56,7 @@ TEST(LaunchPlanTest, TheOrderIsTheOneThatWorks) {
                   "enter working directory /",
                   // identity: groups before ids, ids before capabilities
                   "set bounding set", "set supplementary groups", "set uid 0 and gid 0", "set umask",
-                  "set capabilities", "set ambient capabilities"));
+                  "set capabilities", "set ambient capabilities", "mark descriptors"));
 }
 
 TEST(LaunchPlanTest, LayersAreNamedOneByOneWhereTheKernelTakesThem) {
@@ -75,6 +75,7 @@ TEST(LaunchPlanTest, TheFilterIsLoadedLastAndTwoStagesDropTheRestBeforeTheSecond
   const auto plan = PlanContainer(launch);
   ASSERT_OK(plan);
   const auto lines = plan->Lines();
+  EXPECT_EQ(lines[lines.size() - 4], "mark descriptors");
   EXPECT_EQ(lines[lines.size() - 3], "load seccomp filter");
   EXPECT_EQ(lines[lines.size() - 2], "set capabilities");
   EXPECT_EQ(lines.back(), "enter the PID namespace");
@@ -120,7 +121,7 @@ TEST(LaunchPlanTest, BadInputIsTheCallersMistake) {
   refused([](auto& l) { l.spec.linux.personality = {"DOS"}; }, "unknown personality DOS");
   refused(
       [](auto& l) {
-        l.spec.mounts.push_back({"/x", "bind", "/y", {"rbind", "size=1"}});
+        l.spec.mounts.push_back({"/x", "bind", "/y", {"rbind", "size=1", "noexce"}});
       },
       "has no meaning for a bind");
   refused([](auto& l) { l.spec.mounts.push_back({"relative", "tmpfs", "", {}}); }, "is not absolute");

@@ -123,12 +123,12 @@ class PodTest : public ::testing::Test {
   [[nodiscard]] std::string LogPath(const std::string& id) const { return directory_ / ("logs/" + id + ".log"); }
 
   Result<runtime::ExecResult> Exec(const std::string& id, std::vector<std::string> arguments, int timeout_ms = 10'000,
-                                   bool two_stages = false) {
+                                   bool two_stages = false, runtime::SeccompFilter seccomp = {}) {
     runtime::ExecLaunch launch{.process = BusyboxSpec(root_, std::move(arguments)).process,
                                .join_namespaces = kShared,
                                .two_stages = two_stages,
                                .personality = {},
-                               .seccomp = {}};
+                               .seccomp = std::move(seccomp)};
     ASSIGN_OR_RETURN(const runtime::LaunchPlan plan, runtime::PlanExec(launch));
     return monitor_->Exec(id, plan, std::chrono::milliseconds(timeout_ms));
   }

@@ -89,6 +89,28 @@ TEST_F(PodTest, RootHasExactlyItsCapabilitiesUnderTheDefaultProfile) {
   }
 }
 
+TEST_F(PodTest, AProfileOlderThanTheCallsThatWeMakeStartsAndExecs) {
+  StartPause();
+  auto launch = Launch({"sleep", "1000"});
+  runtime::Seccomp profile;
+  profile.default_action = "SCMP_ACT_ALLOW";
+  runtime::SeccompRule& young = profile.rules.emplace_back();
+  young.names = {"close_range",   "openat2", "faccessat2", "clone3",     "pidfd_open", "pidfd_send_signal",
+                 "mount_setattr", "fsopen",  "open_tree",  "move_mount", "execveat",   "statx"};
+  young.action = "SCMP_ACT_ERRNO";
+  for (const bool no_new_privileges : {false, true}) {
+    launch.spec.process.no_new_privileges = no_new_privileges;
+    launch.seccomp = *runtime::CompileSeccomp(profile);
+    const std::string name = no_new_privileges ? "nnp" : "root";
+    ASSERT_OK(Start(name, launch));
+    for (const bool two_stages : {false, true}) {
+      const auto result = Exec(name, {"echo", "out"}, 10'000, two_stages, launch.seccomp);
+      ASSERT_OK(result);
+      EXPECT_EQ(result->output[0], "out\n");
+    }
+  }
+}
+
 TEST_F(PodTest, ExecGivesOutputAndExitCode) {
   StartPause();
   ASSERT_OK(Start("c", Launch({"sleep", "1000"})));

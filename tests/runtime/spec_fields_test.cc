@@ -99,7 +99,6 @@ TEST(SpecFieldsTest, WhatOnlyControlGroupsV1HaveIsRefused) {
   refused(R"({"network": {"classID": 1}})", "linux.resources.network.classID");
   refused(R"({"network": {"priorities": [{"name": "eth0", "priority": 1}]}})", "linux.resources.network.priorities");
   refused(R"({"devices": [{"allow": true, "type": "x"}]})", "linux.resources.devices.type");
-  refused(R"({"nonsense": {}})", "linux.resources.nonsense");
 }
 
 TEST(SpecFieldsTest, WhatIsLeftToOthersIsRefusedWithTheReason) {

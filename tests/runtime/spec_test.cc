@@ -39,6 +39,13 @@ TEST(SpecTest, WhatIsReadIsWrittenAndReadAgain) {
   EXPECT_EQ(*again, *spec);
 }
 
+TEST(SpecTest, UnknownPropertiesAreIgnored) {
+  std::string json = kSmall;
+  json.insert(json.find(R"("oomScoreAdj")"), R"("consoleColour":{},)");
+  json.insert(1, R"("unknown":{"deep":[1]},)");
+  EXPECT_OK(SpecFromJson(json));
+}
+
 TEST(SpecTest, WhatIsNotHonouredIsRefusedByItsPath) {
   const auto refused = [](const std::string& from, const std::string& to, const std::string& text) {
     std::string json = kSmall;
@@ -50,7 +57,6 @@ TEST(SpecTest, WhatIsNotHonouredIsRefusedByItsPath) {
   };
   refused(R"("cwd":"/")", R"("cwd":"x")", "process.cwd: must be absolute");
   refused(R"("args":["sh"],)", "", "process.args: must not be empty");
-  refused(R"("oomScoreAdj":-5)", R"("consoleColour":{})", "process.consoleColour: is not supported");
   refused(R"("ociVersion":"1.2.0")", R"("ociVersion":"2.0.0")", "ociVersion");
   refused(R"("maskedPaths":["/a"])", R"("intelRdt":{"closID":"x"})", "linux.intelRdt: is not supported");
   refused(R"("uid":1)", R"("uid":"1")", "config.json");
