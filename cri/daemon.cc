@@ -5,20 +5,23 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <filesystem>
 
+#include "cri/call.h"
 #include "cri/grpc_health.h"
 #include "cri/image_service.h"
 #include "cri/images_service.h"
+#include "cri/metrics_page.h"
+#include "cri/metrics_server.h"
 #include "cri/network_service.h"
 #include "cri/pods_service.h"
 #include "cri/runtime_service.h"
 #include "cri/service_manager.h"
 #include "cri/streaming/backend.h"
 #include "cri/streaming/server.h"
+#include "cri/system_service.h"
 #include "cri/version.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
@@ -92,17 +95,6 @@ sandbox::PodNetworkOptions NetworkOptionsOf(const DaemonConfig& config) {
   return options;
 }
 
-Result<> CheckPaths(const DaemonConfig& config) {
-  for (const std::string& path : {config.data_dir, config.run_dir, config.SocketPath()}) {
-    if (!path.starts_with('/')) return Error::Make(ErrorCode::kInvalidArgument, path, " is not an absolute path");
-  }
-  if (config.SocketPath().size() >= sizeof(sockaddr_un::sun_path)) {
-    return Error::Make(ErrorCode::kInvalidArgument, "socket path ", config.SocketPath(), " is longer than ",
-                       std::to_string(sizeof(sockaddr_un::sun_path) - 1), " bytes");
-  }
-  return {};
-}
-
 // Until a signal arrives or, with a limit, nothing has been there for that long.
 void WaitForEnd(const DaemonConfig& config, const PodsService& pods) {
   sigset_t signals;
@@ -128,7 +120,8 @@ void WaitForEnd(const DaemonConfig& config, const PodsService& pods) {
 }  // namespace
 
 Result<> RunDaemon(const DaemonConfig& config) {
-  RETURN_IF_ERROR(CheckPaths(config));
+  RETURN_IF_ERROR(CheckConfig(config));
+  SetSlowCall(std::chrono::milliseconds(config.log.slow_operation_ms));
   ASSIGN_OR_RETURN(const UniqueFd data_lock, LockDirectory(config.data_dir));
   ASSIGN_OR_RETURN(const UniqueFd run_lock, LockDirectory(config.run_dir));
 
@@ -145,6 +138,13 @@ Result<> RunDaemon(const DaemonConfig& config) {
 
   streaming::EngineBackend backend(*engine, containers);
   ASSIGN_OR_RETURN(const auto streams, streaming::Server::Start(StreamingOptionsOf(config.streaming), backend));
+  std::unique_ptr<MetricsServer> metrics;
+  if (!config.metrics.address.empty()) {
+    ASSIGN_OR_RETURN(metrics, MetricsServer::Start({config.metrics.address, static_cast<uint16_t>(config.metrics.port)},
+                                                   *streams, engine->tasks, [&] {
+                                                     return MetricsPage({*engine, network, *streams});
+                                                   }));
+  }
   // Libraries have opened sockets that would stay open in programs; base/spawn closes them too. Linux 5.11.
   if (::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return Error::Errno("close_range");
   RuntimeService runtime_service(*engine, sandboxes, containers, *streams, config);
@@ -152,7 +152,8 @@ Result<> RunDaemon(const DaemonConfig& config) {
   PodsService pods_service(*engine, pods, containers, *streams, backend);
   ImagesService images_service(*engine, pods_service);
   NetworkService network_service(*engine, network, config, pods_service);
-  SystemService system_service(*engine, config, pods_service);
+  SystemService system_service({*engine, network, *streams}, config, pods_service,
+                               metrics == nullptr ? "" : metrics->url());
 
   const std::string socket = config.SocketPath();
   (void)::unlink(socket.c_str());  // the lock says that no other daemon of this run directory listens on it
@@ -168,6 +169,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   if (server == nullptr) return Error::Make(ErrorCode::kInternal, "listen on ", socket);
   if (::chmod(socket.c_str(), 0600) != 0) return Error::Errno("chmod ", socket);
   log::info("fermatad {} serves on {}", kRuntimeVersion, socket);
+  if (metrics != nullptr) log::info("metrics on {}", metrics->url());
   if (const auto told = NotifyServiceManager("READY=1"); !told) log::warn("{}", told.error().message());
 
   WaitForEnd(config, pods_service);
@@ -177,6 +179,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   engine->events->End();
   server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
   server->Wait();
+  metrics.reset();
   streams->Stop();
   pods.End();
   engine->End();

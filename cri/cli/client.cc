@@ -44,6 +44,11 @@ std::shared_ptr<grpc::Channel> Open(const std::string& path) {
   return grpc::CreateCustomChannel("unix:" + path, grpc::InsecureChannelCredentials(), arguments);
 }
 
+Client ClientOf(const std::shared_ptr<grpc::Channel>& channel) {
+  return {channel, fv1::Pods::NewStub(channel), fv1::Images::NewStub(channel), fv1::Network::NewStub(channel),
+          fv1::System::NewStub(channel)};
+}
+
 bool HasUnit() {
   struct stat status {};
   if (::stat("/run/systemd/system", &status) != 0) return false;
@@ -91,13 +96,24 @@ Result<> ToResult(const grpc::Status& status) {
   return FromStatus(status);
 }
 
+std::string SocketOf(const std::string& socket) {
+  const char* environment = std::getenv("FERMATA_SOCKET");
+  return PathOfSocket(!socket.empty() ? socket : environment != nullptr ? environment : "");
+}
+
+Result<Client> ConnectRunning(const std::string& socket) {
+  const std::string path = SocketOf(socket);
+  const auto channel = Open(path);
+  if (std::filesystem::exists(path) && Answers(channel, kProbe)) return ClientOf(channel);
+  return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path);
+}
+
 Result<Client> Connect(const std::string& socket) {
   const char* environment = std::getenv("FERMATA_SOCKET");
   const std::string wanted = !socket.empty() ? socket : environment != nullptr ? environment : "";
   const std::string path = PathOfSocket(wanted);
-  Client client;
-  client.channel = Open(path);
-  if (!Answers(client.channel, std::filesystem::exists(path) ? kProbe : std::chrono::milliseconds(1))) {
+  const auto channel = Open(path);
+  if (!Answers(channel, std::filesystem::exists(path) ? kProbe : std::chrono::milliseconds(1))) {
     if (!wanted.empty()) {
       return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path, "; start it with: fermatad --socket ",
                          path);
@@ -107,16 +123,12 @@ Result<Client> Connect(const std::string& socket) {
                          ", and only root may start one; use sudo");
     }
     RETURN_IF_ERROR(HasUnit() ? RunSystemctl() : SpawnDaemon(), "start the daemon");
-    if (!Answers(client.channel, kStartDeadline)) {
+    if (!Answers(channel, kStartDeadline)) {
       return Error::Make(ErrorCode::kUnavailable, "the daemon was started but does not answer; see ",
                          DaemonConfig{}.run_dir, "/fermatad.log");
     }
   }
-  client.pods = fv1::Pods::NewStub(client.channel);
-  client.images = fv1::Images::NewStub(client.channel);
-  client.network = fv1::Network::NewStub(client.channel);
-  client.system = fv1::System::NewStub(client.channel);
-  return client;
+  return ClientOf(channel);
 }
 
 }  // namespace fermata::cri::cli
