@@ -2,6 +2,7 @@
 
 #include <linux/magic.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -145,6 +146,13 @@ Result<> AppendProcesses(int directory, std::vector<pid_t>& pids) {
   return {};
 }
 
+// kernfs counts a link for each group below, besides the two of every directory: without any, the listing of all
+// control files is spared, which is most of what this costs. False where another file system does not count so.
+bool IsLeaf(int directory) {
+  struct stat status {};
+  return ::fstat(directory, &status) == 0 && status.st_nlink == 2;
+}
+
 // Groups that vanish meanwhile and threaded ones (EOPNOTSUPP) contribute nothing. Recursive, because a tree
 // deeper than kMaxDepth is nobody's honest one.
 Result<> AppendProcessesBelow(int directory, int depth, std::vector<pid_t>& pids) {
@@ -152,7 +160,7 @@ Result<> AppendProcessesBelow(int directory, int depth, std::vector<pid_t>& pids
   if (auto read = AppendProcesses(directory, pids); !read) {
     if (!IsGone(read.error()) && read.error().saved_errno() != EOPNOTSUPP) return read;
   }
-  if (depth >= kMaxDepth) return {};
+  if (depth >= kMaxDepth || IsLeaf(directory)) return {};
   ASSIGN_OR_RETURN(const std::vector<std::string> children, ChildDirectories(directory));
   for (const std::string& child : children) {
     auto opened = OpenAt(directory, child, kDirectoryFlags);

@@ -81,9 +81,10 @@ int64_t NowNanoseconds() {
   return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-Result<MemoryStats> EstimateMemory(const Cgroup& cgroup) {
+Result<MemoryStats> EstimateMemory(const Cgroup& cgroup, std::optional<uint64_t>& processes) {
   const auto page_bytes = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
   ASSIGN_OR_RETURN(const std::vector<pid_t> pids, cgroup.ProcessesBelow());
+  processes = pids.size();
   MemoryStats memory;
   for (const pid_t pid : pids) {
     // A process that has ended meanwhile uses nothing.
@@ -100,7 +101,7 @@ Result<> ReadMemory(const Cgroup& cgroup, Stats& stats) {
   std::optional<uint64_t> current;
   RETURN_IF_ERROR(ReadInto(cgroup.fd(), "memory.current", current, ParseNumber));
   if (!current) {
-    ASSIGN_OR_RETURN(stats.memory, EstimateMemory(cgroup));
+    ASSIGN_OR_RETURN(stats.memory, EstimateMemory(cgroup, stats.processes));
     stats.memory_estimated = true;
     return {};
   }

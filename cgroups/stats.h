@@ -67,6 +67,7 @@ struct Stats {
   // No memory controller: `memory` is the sum of the processes' resident sets. Shared pages count once a
   // process, the page cache and page faults not at all.
   bool memory_estimated = false;
+  std::optional<uint64_t> processes;  // how many that sum was made of; absent with a memory controller
   std::optional<uint64_t> swap_bytes;
   std::optional<uint64_t> swap_limit_bytes;  // swap alone; absent without limit
   std::optional<uint64_t> pids;              // tasks: threads count

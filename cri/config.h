@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,18 @@ struct StreamingConfig {
   std::string client_ca;          // clients need a certificate of these authorities
   int64_t creation_timeout_seconds = 30;
   int64_t idle_timeout_seconds = 4 * 3600;
+};
+
+// Table [log].
+struct LogConfig {
+  std::string format = "text";       // text, json, journald
+  int64_t slow_operation_ms = 5000;  // 0: none is called slow
+};
+
+// Table [metrics]: the page for Prometheus.
+struct MetricsConfig {
+  std::string address;  // of loopback; empty: no page
+  int64_t port = 9477;  // 0: any
 };
 
 struct DaemonConfig {
@@ -45,22 +58,40 @@ struct DaemonConfig {
   int64_t no_progress_seconds = 60;        // images.no_progress_seconds
   int exit_when_idle_seconds = 0;          // 0: stays
   StreamingConfig streaming;
+  MetricsConfig metrics;
+  LogConfig log;
 
   [[nodiscard]] std::string SocketPath() const { return socket.empty() ? run_dir + "/fermata.sock" : socket; }
+  // Where the socket is made; it is moved to its place when it is ready.
+  [[nodiscard]] std::string UnreadySocketPath() const { return SocketPath() + ".new"; }
   // Eight hex digits of SHA-256 of the data directory; empty for the default one. Names what several
   // instances on one machine must not share.
   [[nodiscard]] std::string Instance() const;
 };
 
+// Where the value of a key comes from: "FILE:LINE", or the flag. Keys without one have their default.
+using ConfigSources = std::map<std::string, std::string>;
+
 // Reads one file over `config`. kInvalidArgument with file and line for what is no TOML, an unknown key, or a
-// value of the wrong type.
-Result<> ReadConfigFile(const std::string& path, DaemonConfig& config);
+// value of the wrong type: all of them, a line each.
+Result<> ReadConfigFile(const std::string& path, DaemonConfig& config, ConfigSources& sources);
+
+// What is wrong with values that are fine each for itself, and what the daemon would refuse at its start: a line each.
+// config_check.cc
+Result<> CheckConfig(const DaemonConfig& config);
+
+struct ConfigValue {
+  std::string name;    // with the table
+  std::string value;   // TOML
+  std::string source;  // as in ConfigSources, or "default"
+};
+std::vector<ConfigValue> ShowConfig(DaemonConfig config, const ConfigSources& sources);
 
 // All keys, with their tables: "network.mtu".
 std::vector<std::string_view> ConfigKeys();
 
 // The file and then the *.toml of the directory conf.d beside it, in lexical order. A missing default file is
 // no error; one that was named (`required`) is.
-Result<> ReadConfig(const std::string& path, bool required, DaemonConfig& config);
+Result<> ReadConfig(const std::string& path, bool required, DaemonConfig& config, ConfigSources& sources);
 
 }  // namespace fermata::cri

@@ -5,20 +5,23 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <filesystem>
 
+#include "cri/call.h"
 #include "cri/grpc_health.h"
 #include "cri/image_service.h"
 #include "cri/images_service.h"
+#include "cri/metrics_page.h"
+#include "cri/metrics_server.h"
 #include "cri/network_service.h"
 #include "cri/pods_service.h"
 #include "cri/runtime_service.h"
 #include "cri/service_manager.h"
 #include "cri/streaming/backend.h"
 #include "cri/streaming/server.h"
+#include "cri/system_service.h"
 #include "cri/version.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
@@ -30,7 +33,6 @@ namespace fermata::cri {
 namespace {
 
 constexpr int kMaxMessageBytes = 16 << 20;
-constexpr std::string_view kUnreadySuffix = ".new";
 constexpr auto kShutdownGrace = std::chrono::seconds(2);
 
 // Held as long as the daemon lives: two of them on one directory would undo each other's work. A lock of the process,
@@ -93,18 +95,6 @@ sandbox::PodNetworkOptions NetworkOptionsOf(const DaemonConfig& config) {
   return options;
 }
 
-Result<> CheckPaths(const DaemonConfig& config) {
-  for (const std::string& path : {config.data_dir, config.run_dir, config.SocketPath()}) {
-    if (!path.starts_with('/')) return Error::Make(ErrorCode::kInvalidArgument, path, " is not an absolute path");
-  }
-  constexpr size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1 - kUnreadySuffix.size();
-  if (config.SocketPath().size() > kMaxSocketPath) {
-    return Error::Make(ErrorCode::kInvalidArgument, "socket path ", config.SocketPath(), " is longer than ",
-                       std::to_string(kMaxSocketPath), " bytes");
-  }
-  return {};
-}
-
 // Until a signal arrives or, with a limit, nothing has been there for that long.
 void WaitForEnd(const DaemonConfig& config, const PodsService& pods) {
   sigset_t signals;
@@ -130,7 +120,8 @@ void WaitForEnd(const DaemonConfig& config, const PodsService& pods) {
 }  // namespace
 
 Result<> RunDaemon(const DaemonConfig& config) {
-  RETURN_IF_ERROR(CheckPaths(config));
+  RETURN_IF_ERROR(CheckConfig(config));
+  SetSlowCall(std::chrono::milliseconds(config.log.slow_operation_ms));
   ASSIGN_OR_RETURN(const UniqueFd data_lock, LockDirectory(config.data_dir));
   ASSIGN_OR_RETURN(const UniqueFd run_lock, LockDirectory(config.run_dir));
 
@@ -147,6 +138,13 @@ Result<> RunDaemon(const DaemonConfig& config) {
 
   streaming::EngineBackend backend(*engine, containers);
   ASSIGN_OR_RETURN(const auto streams, streaming::Server::Start(StreamingOptionsOf(config.streaming), backend));
+  std::unique_ptr<MetricsServer> metrics;
+  if (!config.metrics.address.empty()) {
+    ASSIGN_OR_RETURN(metrics, MetricsServer::Start({config.metrics.address, static_cast<uint16_t>(config.metrics.port)},
+                                                   *streams, engine->tasks, [&] {
+                                                     return MetricsPage({*engine, network, *streams});
+                                                   }));
+  }
   // Libraries have opened sockets that would stay open in programs; base/spawn closes them too. Linux 5.11.
   if (::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return Error::Errno("close_range");
   RuntimeService runtime_service(*engine, sandboxes, containers, *streams, config);
@@ -154,12 +152,13 @@ Result<> RunDaemon(const DaemonConfig& config) {
   PodsService pods_service(*engine, pods, containers, *streams, backend);
   ImagesService images_service(*engine, pods_service);
   NetworkService network_service(*engine, network, config, pods_service);
-  SystemService system_service(*engine, config, pods_service);
+  SystemService system_service({*engine, network, *streams}, config, pods_service,
+                               metrics == nullptr ? "" : metrics->url());
 
   const std::string socket = config.SocketPath();
   // Made beside its place and moved there ready: who sees it finds its mode right. The lock says that no other daemon
   // of this run directory listens on either.
-  const std::string unready = socket + std::string(kUnreadySuffix);
+  const std::string unready = config.UnreadySocketPath();
   (void)::unlink(unready.c_str());
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
@@ -174,6 +173,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   if (::chmod(unready.c_str(), 0600) != 0) return Error::Errno("chmod ", unready);
   if (::rename(unready.c_str(), socket.c_str()) != 0) return Error::Errno("rename ", unready, " to ", socket);
   log::info("fermatad {} serves on {}", kRuntimeVersion, socket);
+  if (metrics != nullptr) log::info("metrics on {}", metrics->url());
   if (const auto told = NotifyServiceManager("READY=1"); !told) log::warn("{}", told.error().message());
 
   WaitForEnd(config, pods_service);
@@ -183,6 +183,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   engine->events->End();
   server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
   server->Wait();
+  metrics.reset();
   streams->Stop();
   pods.End();
   engine->End();

@@ -44,9 +44,10 @@ class ListStream final : public grpc::ServerWriteReactor<Message> {
   // `body` runs on the pool.
   ListStream(const char* name, TaskPool& tasks, Body body) {
     tasks.Post([this, name, body = std::move(body)] {
-      const auto begin = std::chrono::steady_clock::now();
-      chunks_ = body();
-      LogCall(name, begin, {});
+      (void)RunCall(name, Operation::Clock::now(), CallKind::kShort, [&]() -> Result<> {
+        chunks_ = body();
+        return {};
+      });  // cannot fail
       WriteNext();
     });
   }

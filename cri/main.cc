@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "cri/daemon.h"
+#include "cri/daemon_flags.h"
 #include "cri/privileges.h"
 #include "cri/version.h"
 #include "runtime/base/log.h"
@@ -17,40 +18,19 @@ namespace {
 using fermata::Result;
 using fermata::cri::DaemonConfig;
 
-constexpr const char* kDefaultConfig = "/etc/fermata/config.toml";
-
-struct Flags {
-  std::string config = kDefaultConfig;
-  DaemonConfig values;  // only those given on the command line count
-};
-
-void AddOptions(CLI::App& app, Flags& flags) {
+void AddOptions(CLI::App& app, fermata::cri::DaemonFlags& flags) {
   app.set_version_flag("--version", std::string("fermatad ") + fermata::cri::kRuntimeVersion);
-  app.add_option("--config", flags.config, "configuration file (TOML); conf.d/*.toml beside it is read after it")
-      ->capture_default_str();
-  app.add_option("--socket", flags.values.socket, "unix socket to serve on (default: RUN-DIR/fermata.sock)");
-  app.add_option("--data-dir", flags.values.data_dir, "images and state that survive a reboot")->capture_default_str();
-  app.add_option("--run-dir", flags.values.run_dir, "sockets and state that a reboot may lose")->capture_default_str();
-  app.add_option("--cni-conf-dir", flags.values.cni_conf_dir, "CNI configuration")->capture_default_str();
-  app.add_option("--cni-bin-dir", flags.values.cni_bin_dirs, "CNI plugins; may be given more than once")
-      ->capture_default_str();
-  app.add_option("--log-level", flags.values.log_level, "trace, debug, info, warn or error")->capture_default_str();
+  fermata::cri::AddDaemonFlags(app, flags);
   app.add_option("--exit-when-idle", flags.values.exit_when_idle_seconds,
                  "end after so many seconds without a pod and without a client (0: never)");
 }
 
 // Flags win over files.
-Result<DaemonConfig> Merge(const CLI::App& app, const Flags& flags) {
-  DaemonConfig config;
-  RETURN_IF_ERROR(fermata::cri::ReadConfig(flags.config, app.count("--config") != 0, config));
-  if (app.count("--socket") != 0) config.socket = flags.values.socket;
-  if (app.count("--data-dir") != 0) config.data_dir = flags.values.data_dir;
-  if (app.count("--run-dir") != 0) config.run_dir = flags.values.run_dir;
-  if (app.count("--cni-conf-dir") != 0) config.cni_conf_dir = flags.values.cni_conf_dir;
-  if (app.count("--cni-bin-dir") != 0) config.cni_bin_dirs = flags.values.cni_bin_dirs;
-  if (app.count("--log-level") != 0) config.log_level = flags.values.log_level;
+Result<DaemonConfig> Merge(const CLI::App& app, const fermata::cri::DaemonFlags& flags) {
+  fermata::cri::ConfigSources sources;
+  ASSIGN_OR_RETURN(DaemonConfig config, fermata::cri::MergeConfig(app, flags, sources));
   config.exit_when_idle_seconds = flags.values.exit_when_idle_seconds;
-  RETURN_IF_ERROR(fermata::log::Setup(config.log_level));
+  RETURN_IF_ERROR(fermata::log::Setup({config.log_level, config.log.format}));
   return config;
 }
 
@@ -77,7 +57,7 @@ int main(int argc, char** argv) {
   (void)::mallopt(M_ARENA_MAX, 2);
 
   CLI::App app("fermatad - the daemon of the container runtime Fermata: Kubernetes CRI and pods from YAML");
-  Flags flags;
+  fermata::cri::DaemonFlags flags;
   AddOptions(app, flags);
   CLI11_PARSE(app, argc, argv);
   const auto config = Merge(app, flags);

@@ -16,19 +16,6 @@ void AddHostPorts(const sandbox::Attachment& attachment, fv1::NetworkAttachment&
   }
 }
 
-void Fill(const sandbox::Attachment& attachment, fv1::NetworkAttachment& message) {
-  message.set_sandbox_id(attachment.id);
-  message.set_pod(attachment.pod);
-  message.set_kind(attachment.kind);
-  message.set_interface(attachment.interface);
-  for (const std::string& ip : attachment.ips) message.add_ips(ip);
-  message.set_netns(attachment.netns);
-  AddHostPorts(attachment, message);
-  message.set_owed(attachment.owed);
-  if (attachment.result.is_null()) return;
-  message.set_result(attachment.result.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
-
 // By name, "name space/name", or the beginning of the sandbox's id.
 Result<std::string> FindAttachment(const std::vector<sandbox::Attachment>& all, const std::string& pod) {
   std::vector<std::string> found;
@@ -44,6 +31,19 @@ Result<std::string> FindAttachment(const std::vector<sandbox::Attachment>& all, 
 }
 
 }  // namespace
+
+void FillAttachment(const sandbox::Attachment& attachment, fv1::NetworkAttachment& message) {
+  message.set_sandbox_id(attachment.id);
+  message.set_pod(attachment.pod);
+  message.set_kind(attachment.kind);
+  message.set_interface(attachment.interface);
+  for (const std::string& ip : attachment.ips) message.add_ips(ip);
+  message.set_netns(attachment.netns);
+  AddHostPorts(attachment, message);
+  message.set_owed(attachment.owed);
+  if (attachment.result.is_null()) return;
+  message.set_result(attachment.result.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
 
 grpc::ServerUnaryReactor* NetworkService::List(grpc::CallbackServerContext* context, const fv1::ListNetworkRequest*,
                                                fv1::ListNetworkResponse* response) {
@@ -62,7 +62,7 @@ grpc::ServerUnaryReactor* NetworkService::List(grpc::CallbackServerContext* cont
     for (const std::string& subnet : subnets) response->add_subnets(subnet);
     response->set_bridge(sandbox::BridgeName(config_.Instance()));
     for (const sandbox::Attachment& attachment : network_.Attachments()) {
-      Fill(attachment, *response->add_attachments());
+      FillAttachment(attachment, *response->add_attachments());
     }
     return {};
   });

@@ -13,6 +13,9 @@
 
 namespace fermata::cri {
 
+// An attachment as fermata.v1 shows it.
+void FillAttachment(const sandbox::Attachment& attachment, fv1::NetworkAttachment& message);
+
 class NetworkService final : public fv1::Network::CallbackService {
  public:
   NetworkService(sandbox::Engine& engine, sandbox::PodNetwork& network, const DaemonConfig& config,

@@ -88,18 +88,4 @@ class PodsService final : public fv1::Pods::CallbackService {
   mutable std::atomic<std::chrono::steady_clock::time_point> last_seen_ = std::chrono::steady_clock::now();
 };
 
-class SystemService final : public fv1::System::CallbackService {
- public:
-  SystemService(sandbox::Engine& engine, const DaemonConfig& config, const PodsService& presence)
-      : engine_(engine), config_(config), presence_(presence) {}
-
-  grpc::ServerUnaryReactor* Info(grpc::CallbackServerContext* context, const fv1::InfoRequest* request,
-                                 fv1::InfoResponse* response) override;
-
- private:
-  sandbox::Engine& engine_;
-  const DaemonConfig& config_;
-  const PodsService& presence_;
-};
-
 }  // namespace fermata::cri

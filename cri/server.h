@@ -5,38 +5,24 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <string>
 #include <utility>
 
+#include "cri/call.h"
 #include "cri/status.h"
 #include "overlay/cancellation.h"
-#include "runtime/base/log.h"
 #include "runtime/base/task_pool.h"
 
 namespace fermata::cri {
 
-// The log line of a finished call; failures at info, the rest at debug.
-inline void LogCall(const char* name, std::chrono::steady_clock::time_point begin, const Result<>& done) {
-  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
-  if (done) {
-    log::debug("{} ok {} us", name, took.count());
-  } else {
-    log::info("{} failed after {} us: {}", name, took.count(), done.error().message());
-  }
-}
-
 // Runs `handler` (Result<>()) now; for what never blocks.
 template <typename Handler>
 grpc::ServerUnaryReactor* ServeNow(const char* name, grpc::CallbackServerContext* context, Handler&& handler) {
-  const auto begin = std::chrono::steady_clock::now();
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const Result<> done = handler();
-  LogCall(name, begin, done);
-  reactor->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+  reactor->Finish(RunCall(name, Operation::Clock::now(), CallKind::kShort, std::forward<Handler>(handler)));
   return reactor;
 }
 
@@ -44,12 +30,10 @@ grpc::ServerUnaryReactor* ServeNow(const char* name, grpc::CallbackServerContext
 template <typename Handler>
 grpc::ServerUnaryReactor* Serve(const char* name, grpc::CallbackServerContext* context, TaskPool& tasks,
                                 Handler&& handler) {
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = Operation::Clock::now();
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   tasks.Post([name, begin, reactor, handler = std::forward<Handler>(handler)] {
-    const Result<> done = handler();
-    LogCall(name, begin, done);
-    reactor->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+    reactor->Finish(RunCall(name, begin, CallKind::kShort, handler));
   });
   return reactor;
 }
@@ -69,10 +53,7 @@ class LongCall : public grpc::ServerUnaryReactor {
     }
     cancellation_ = std::move(cancellation).value();
     tasks.Post([this, name, handler = std::move(handler)] {
-      const auto begin = std::chrono::steady_clock::now();
-      const Result<> done = handler(cancellation_);
-      LogCall(name, begin, done);
-      Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+      Finish(RunCall(name, Operation::Clock::now(), CallKind::kLong, [&] { return handler(cancellation_); }));
     });
   }
   void OnCancel() override {
@@ -96,10 +77,7 @@ class StreamWriter : public grpc::ServerWriteReactor<Message> {
 
   StreamWriter(const char* name, TaskPool& tasks, Body body) {
     tasks.Post([this, name, body = std::move(body)] {
-      const auto begin = std::chrono::steady_clock::now();
-      const Result<> done = body(*this);
-      LogCall(name, begin, done);
-      this->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+      this->Finish(RunCall(name, Operation::Clock::now(), CallKind::kLong, [&] { return body(*this); }));
     });
   }
 
@@ -156,10 +134,7 @@ class StreamReader : public grpc::ServerReadReactor<Message> {
 
   StreamReader(const char* name, TaskPool& tasks, Body body) {
     tasks.Post([this, name, body = std::move(body)] {
-      const auto begin = std::chrono::steady_clock::now();
-      const Result<> done = body(*this);
-      LogCall(name, begin, done);
-      this->Finish(done ? grpc::Status::OK : ToStatus(done.error()));
+      this->Finish(RunCall(name, Operation::Clock::now(), CallKind::kLong, [&] { return body(*this); }));
     });
   }
 

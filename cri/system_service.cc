@@ -1,8 +1,8 @@
-// System of fermata.v1; declared in pods_service.h.
+#include "cri/system_service.h"
+
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "cri/pods_service.h"
 #include "cri/server.h"
 #include "cri/version.h"
 

@@ -7,12 +7,12 @@ set -eu
 
 packages='g++ cmake ninja-build ccache pkg-config lld libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev
   protobuf-compiler nlohmann-json3-dev libseccomp-dev libcap-dev libsqlite3-dev libssl-dev libarchive-dev libisal-dev
-  libzstd-dev zlib1g-dev libcurl4-openssl-dev libmnl-dev libnftables-dev libboost1.81-dev libyaml-cpp-dev libtomlplusplus-dev libcli11-dev libspdlog-dev libfmt-dev libgtest-dev
+  libzstd-dev zlib1g-dev libcurl4-openssl-dev libmnl-dev libnftables-dev libboost1.81-dev libyaml-cpp-dev libtomlplusplus-dev prometheus-cpp-dev libcli11-dev libspdlog-dev libfmt-dev libgtest-dev
   libgmock-dev libbenchmark-dev busybox-static jq procps'
 for option in "$@"; do
   case $option in
     --tests) packages="$packages clang-format clang-tidy iproute2 util-linux runc containerd podman conmon
-      docker-registry skopeo umoci apache2-utils openssl attr iptables containernetworking-plugins" ;;
+      docker-registry skopeo umoci apache2-utils prometheus openssl attr iptables containernetworking-plugins" ;;
     --fuzz) packages="$packages clang-19 libclang-rt-19-dev llvm-19" ;;
     --vm) packages="$packages qemu-system-x86 debootstrap e2fsprogs cpio xz-utils" ;;
     --bench) packages="$packages containerd runc crun containernetworking-plugins umoci libarchive-tools" ;;

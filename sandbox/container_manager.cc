@@ -9,6 +9,8 @@
 
 #include "cgroups/placement.h"
 #include "runtime/base/file.h"
+#include "runtime/base/metrics.h"
+#include "runtime/base/operation.h"
 #include "runtime/base/random_id.h"
 #include "runtime/base/signal_name.h"
 #include "sandbox/busy.h"
@@ -20,6 +22,13 @@
 
 namespace fermata::sandbox {
 namespace {
+
+metrics::Family starts(metrics::Kind::kCounter, "fermata_container_starts_total", "Starts of containers, by result",
+                       {"result"});
+metrics::Family exits(metrics::Kind::kCounter, "fermata_container_exits_total",
+                      "Exits of containers that ran, by reason: Completed, Error, OOMKilled", {"reason"});
+metrics::Family ooms(metrics::Kind::kCounter, "fermata_container_ooms_total",
+                     "Containers that ended because they ran out of memory");
 
 constexpr auto kExitDeadline = std::chrono::seconds(30);  // after SIGKILL
 
@@ -112,6 +121,7 @@ Result<ContainerId> ContainerManager::Create(const SandboxId& sandbox, const Con
 }
 
 Result<std::string> ContainerManager::DoCreate(const SandboxId& sandbox_id, const ContainerSpec& spec) {
+  const About about(About::What::kSandbox, sandbox_id.str());
   const LivePtr live = engine_.live.Get(sandbox_id);
   const std::shared_lock operations(live->operations);
   SandboxPtr sandbox = engine_.store->Find(sandbox_id);
@@ -136,6 +146,7 @@ Result<std::string> ContainerManager::DoCreate(const SandboxId& sandbox_id, cons
     RETURN_IF_ERROR(engine_.store->Update(sandbox_id, [](SandboxRecord& r) { r.shares_ptrace = true; }));
   }
   const std::string id = record.id.str();
+  const About about_container(About::What::kContainer, id);
   ContainerBuild build{.engine = engine_,
                        .record = std::move(record),
                        .image = image.get(),
@@ -221,7 +232,9 @@ Result<runtime::LaunchPlan> ContainerManager::Plan(const SandboxRecord& sandbox,
 }
 
 Result<> ContainerManager::Start(const ContainerId& id) {
+  const About about(About::What::kContainer, id.str());
   ASSIGN_OR_RETURN(ContainerPtr container, GetContainer(id));
+  const About about_sandbox(About::What::kSandbox, container->sandbox.str());
   const LivePtr live = engine_.live.Get(container->sandbox);
   const std::shared_lock operations(live->operations);
   ASSIGN_OR_RETURN(const Busy busy, Busy::Take(live, id, "start"));
@@ -237,9 +250,11 @@ Result<> ContainerManager::Start(const ContainerId& id) {
 
   ContainerBuild build{.engine = engine_, .record = *container, .plan = &plan, .monitor = std::move(monitor)};
   if (Result<> started = RunSteps(ContainerStartSteps(), build, engine_.config.fault); !started) {
+    starts.With({"error"}).Add();
     RecordStartFailure(*container, started.error());
     return std::move(started).error().Wrap("start container ", id.str());
   }
+  starts.With({"ok"}).Add();
   RETURN_IF_ERROR(engine_.store->Update(id, [&](ContainerRecord& r) {
     // The exit may have been recorded already; then only what it does not know is added.
     if (r.state == ContainerState::kCreated) r.state = ContainerState::kRunning;
@@ -264,8 +279,12 @@ void ContainerManager::RecordStartFailure(const ContainerRecord& record, const E
 
 void ContainerManager::HandleExit(const SandboxId& sandbox, const runtime::ContainerExit& exit) {
   const ContainerId id(exit.container_id);
+  const About about(About::What::kContainer, id.str());
+  const About about_sandbox(About::What::kSandbox, sandbox.str());
+  bool first = false;
   auto updated = engine_.store->Update(id, [&](ContainerRecord& r) {
     if (r.state == ContainerState::kExited) return;  // told twice: by the event and by the state
+    first = true;
     r.state = ContainerState::kExited;
     r.exit_code = exit.exit_code;
     r.started_at_ns = exit.started_at_ns;
@@ -276,6 +295,10 @@ void ContainerManager::HandleExit(const SandboxId& sandbox, const runtime::Conta
   if (!updated && updated.error().code() != ErrorCode::kNotFound) {
     log::error("record exit of {}: {}", exit.container_id, updated.error().message());
     return;  // not acknowledged: the next daemon is told again
+  }
+  if (updated && first) {
+    exits.With({(*updated)->reason}).Add();
+    if (exit.oom_killed) ooms.With().Add();
   }
   std::shared_ptr<runtime::MonitorClient> monitor;
   if (const LivePtr live = engine_.live.Find(sandbox)) {
@@ -302,8 +325,12 @@ Result<> ContainerManager::KillAndWait(const ContainerRecord& record) {
 Result<> ContainerManager::Stop(const ContainerId& id, std::chrono::seconds grace) {
   const ContainerPtr container = engine_.store->Find(id);
   if (container == nullptr || container->state != ContainerState::kRunning) return {};
+  const About about(About::What::kContainer, id.str());
+  const About about_sandbox(About::What::kSandbox, container->sandbox.str());
   const LivePtr live = engine_.live.Get(container->sandbox);
   if (grace.count() <= 0) return KillAndWait(*container);
+  const OperationStage stage("wait for the container to end");
+  if (Operation* operation = Operation::Current(); operation != nullptr) operation->BePatient();
   const auto deadline = std::chrono::steady_clock::now() + grace;
   bool first = false;
   {
@@ -336,6 +363,7 @@ Result<> ContainerManager::Stop(const ContainerId& id, std::chrono::seconds grac
 }
 
 Result<> ContainerManager::RemoveStopped(const ContainerRecord& record) {
+  const About about(About::What::kContainer, record.id.str());
   ContainerBuild build{.engine = engine_, .record = record};
   RETURN_IF_ERROR(UndoSteps(ContainerStartSteps(), build), "remove container ", record.id.str());
   RETURN_IF_ERROR(UndoSteps(ContainerCreateSteps(), build), "remove container ", record.id.str());
@@ -346,6 +374,8 @@ Result<> ContainerManager::RemoveStopped(const ContainerRecord& record) {
 Result<> ContainerManager::Remove(const ContainerId& id) {
   ContainerPtr container = engine_.store->Find(id);
   if (container == nullptr) return {};
+  const About about(About::What::kContainer, id.str());
+  const About about_sandbox(About::What::kSandbox, container->sandbox.str());
   const LivePtr live = engine_.live.Get(container->sandbox);
   const std::shared_lock operations(live->operations);
   ASSIGN_OR_RETURN(const Busy busy, Busy::Take(live, id, "remove"));
@@ -363,6 +393,7 @@ Result<> ContainerManager::ReopenLog(const ContainerId& id) {
   if (container->log_path.empty()) return {};
   ASSIGN_OR_RETURN(auto monitor, GetMonitor(*engine_.live.Get(container->sandbox), container->sandbox));
   ASSIGN_OR_RETURN(const UniqueFd file, OpenLog(*container));
+  const OperationStage stage("reopen log", container->log_path);
   return monitor->ReopenLog(id.str(), file.get());
 }
 

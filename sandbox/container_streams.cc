@@ -1,6 +1,7 @@
 // What goes into a running container and comes out of it: exec, attach, and sockets in its network namespace.
 #include <algorithm>
 
+#include "runtime/base/operation.h"
 #include "runtime/base/socket.h"
 #include "sandbox/container_manager.h"
 #include "sandbox/seccomp_choice.h"
@@ -65,6 +66,9 @@ Result<runtime::LaunchPlan> ContainerManager::PlanExecOf(const ContainerRecord& 
 
 Result<runtime::ExecResult> ContainerManager::ExecSync(const ContainerId& id, const std::vector<std::string>& command,
                                                        std::chrono::milliseconds timeout) {
+  const About about(About::What::kContainer, id.str());
+  // As long as the command wants.
+  if (Operation* operation = Operation::Current(); operation != nullptr) operation->BePatient();
   ASSIGN_OR_RETURN(const ContainerPtr container, GetRunning(id));
   ASSIGN_OR_RETURN(const runtime::LaunchPlan plan, PlanExecOf(*container, {.command = command}), "exec");
   ASSIGN_OR_RETURN(auto monitor, GetMonitor(*engine_.live.Get(container->sandbox), container->sandbox));
@@ -72,6 +76,7 @@ Result<runtime::ExecResult> ContainerManager::ExecSync(const ContainerId& id, co
 }
 
 Result<UniqueFd> ContainerManager::OpenExec(const ContainerId& id, const ExecRequest& request) {
+  const About about(About::What::kContainer, id.str());
   ASSIGN_OR_RETURN(const ContainerPtr container, GetRunning(id));
   ASSIGN_OR_RETURN(const runtime::LaunchPlan plan, PlanExecOf(*container, request), "exec");
   ASSIGN_OR_RETURN(auto monitor, GetMonitor(*engine_.live.Get(container->sandbox), container->sandbox));
@@ -82,6 +87,7 @@ Result<UniqueFd> ContainerManager::OpenExec(const ContainerId& id, const ExecReq
 }
 
 Result<UniqueFd> ContainerManager::Attach(const ContainerId& id, const AttachRequest& request) {
+  const About about(About::What::kContainer, id.str());
   RETURN_IF_ERROR(CheckAttach(id, request.tty));
   ASSIGN_OR_RETURN(const ContainerPtr container, GetRunning(id));
   ASSIGN_OR_RETURN(auto monitor, GetMonitor(*engine_.live.Get(container->sandbox), container->sandbox));

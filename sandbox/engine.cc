@@ -30,11 +30,20 @@ void LiveSandboxes::Erase(const SandboxId& id) {
   live_.erase(id);
 }
 
-std::vector<LivePtr> LiveSandboxes::All() {
+std::vector<LivePtr> LiveSandboxes::All() const {
   const std::lock_guard lock(mutex_);
   std::vector<LivePtr> all;
   for (const auto& [id, live] : live_) all.push_back(live);
   return all;
+}
+
+size_t LiveSandboxes::CountMonitors() const {
+  size_t count = 0;
+  for (const LivePtr& live : All()) {
+    const std::lock_guard lock(live->mutex);
+    count += live->monitor != nullptr ? 1 : 0;
+  }
+  return count;
 }
 
 void Engine::End() {

@@ -70,10 +70,11 @@ class LiveSandboxes {
   LivePtr Get(const SandboxId& id);   // made if missing
   LivePtr Find(const SandboxId& id);  // nullptr if missing
   void Erase(const SandboxId& id);
-  [[nodiscard]] std::vector<LivePtr> All();
+  [[nodiscard]] std::vector<LivePtr> All() const;
+  [[nodiscard]] size_t CountMonitors() const;  // that are connected
 
  private:
-  std::mutex mutex_;  // guards all
+  mutable std::mutex mutex_;  // guards all
   std::map<SandboxId, LivePtr> live_;
 };
 

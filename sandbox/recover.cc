@@ -5,6 +5,7 @@
 #include <set>
 
 #include "runtime/base/file.h"
+#include "runtime/base/operation.h"
 #include "runtime/monitor/exit_record.h"
 #include "sandbox/sandbox_manager.h"
 #include "sandbox/sandbox_steps.h"
@@ -43,6 +44,8 @@ void SandboxManager::Recover() {
 }
 
 void SandboxManager::RecoverOne(const SandboxRecord& record) {
+  Operation operation("Recover");
+  const About about(About::What::kSandbox, record.id.str());
   const LivePtr live = engine_.live.Get(record.id);
   const std::unique_lock operations(live->operations);
   if (record.state == SandboxState::kCreating) {
@@ -101,6 +104,7 @@ void SandboxManager::Adopt(const SandboxRecord& record, const runtime::MonitorSt
 }
 
 void SandboxManager::RecordLostContainer(const ContainerRecord& container, bool rebooted) {
+  const About about(About::What::kContainer, container.id.str());
   auto exits = ReadFileAt(engine_.sandboxes_dir.get(), container.sandbox.str() + "/exits");
   const auto records = exits ? runtime::ParseExitRecords(*exits) : std::vector<runtime::ExitRecord>{};
   const auto found = std::find_if(records.begin(), records.end(),

@@ -7,6 +7,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "runtime/base/operation.h"
 #include "sandbox/busy.h"
 
 namespace fermata::sandbox {
@@ -62,6 +63,7 @@ Result<> ApplyToRunning(Engine& engine, const ContainerRecord& record, const Con
 }  // namespace
 
 Result<> UpdateContainer(Engine& engine, const ContainerId& id, const ResourceChange& change) {
+  const About about(About::What::kContainer, id.str());
   ContainerPtr container = engine.store->Find(id);
   if (container == nullptr) return Error::Make(ErrorCode::kNotFound, "container ", id.str(), " does not exist");
   const LivePtr live = engine.live.Get(container->sandbox);
@@ -98,6 +100,7 @@ Result<> UpdateContainer(Engine& engine, const ContainerId& id, const ResourceCh
 
 Result<> UpdateSandbox(Engine& engine, const SandboxId& id, const cgroups::Resources& overhead,
                        const cgroups::Resources& resources) {
+  const About about(About::What::kSandbox, id.str());
   SandboxPtr sandbox = engine.store->Find(id);
   if (sandbox == nullptr) return Error::Make(ErrorCode::kNotFound, "pod sandbox ", id.str(), " does not exist");
   const LivePtr live = engine.live.Get(id);

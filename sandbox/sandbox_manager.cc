@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cgroups/placement.h"
+#include "runtime/base/operation.h"
 #include "runtime/base/random_id.h"
 #include "sandbox/record_codec.h"
 #include "sandbox/sandbox_steps.h"
@@ -51,6 +52,8 @@ Result<std::string> SandboxManager::DoRun(const SandboxSpec& spec) {
   }
   ASSIGN_OR_RETURN(SandboxRecord record, Describe(spec));
   const SandboxId id = record.id;
+  const About about(About::What::kSandbox, id.str());
+  const About about_pod(About::What::kPod, spec.name_space + "/" + spec.name);
   SandboxBuild build{engine_, std::move(record), engine_.live.Get(id), EventsOf(id), {}};
   const std::unique_lock operations(build.live->operations);
   if (Result<> done = RunSteps(SandboxSteps(), build, engine_.config.fault); !done) {
@@ -106,6 +109,8 @@ Result<> SandboxManager::StopLocked(const SandboxRecord& record, LiveSandbox& li
 Result<> SandboxManager::Stop(const SandboxId& id) {
   SandboxPtr record = engine_.store->Find(id);
   if (record == nullptr || record->state != SandboxState::kReady) return {};
+  const About about(About::What::kSandbox, id.str());
+  const About about_pod(About::What::kPod, record->spec.name_space + "/" + record->spec.name);
   const LivePtr live = engine_.live.Get(id);
   const std::unique_lock operations(live->operations);
   record = engine_.store->Find(id);
@@ -117,6 +122,7 @@ Result<> SandboxManager::Stop(const SandboxId& id) {
 
 Result<> SandboxManager::Remove(const SandboxId& id) {
   if (engine_.store->Find(id) == nullptr) return {};
+  const About about(About::What::kSandbox, id.str());
   const LivePtr live = engine_.live.Get(id);
   const std::unique_lock operations(live->operations);
   const SandboxPtr record = engine_.store->Find(id);
@@ -134,12 +140,14 @@ Result<> SandboxManager::Remove(const SandboxId& id) {
 }
 
 void SandboxManager::OnPauseExited(const SandboxId& id) {
+  const About about(About::What::kSandbox, id.str());
   log::warn("pod sandbox {}: pause ended by itself", id.str());
   if (auto stopped = Stop(id); !stopped) log::error("{}", stopped.error().message());
 }
 
 // Without its monitor a pod's output and exit codes are lost: it is ended at once.
 void SandboxManager::OnMonitorLost(const SandboxId& id) {
+  const About about(About::What::kSandbox, id.str());
   const LivePtr live = engine_.live.Get(id);
   const std::unique_lock operations(live->operations);
   const SandboxPtr record = engine_.store->Find(id);

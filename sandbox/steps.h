@@ -3,9 +3,11 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "runtime/base/log.h"
+#include "runtime/base/operation.h"
 #include "runtime/base/result.h"
 
 namespace fermata::sandbox {
@@ -25,6 +27,7 @@ template <typename Build>
 Result<> UndoSteps(std::span<const Step<Build>> steps, Build& build) {
   Result<> first;
   for (size_t i = steps.size(); i-- > 0;) {
+    const OperationStage stage("undo " + std::string(steps[i].name));
     Result<> undone = steps[i].undo(build);
     if (undone) continue;
     log::warn("undo {}: {}", steps[i].name, undone.error().message());
@@ -38,7 +41,10 @@ template <typename Build>
 Result<> RunSteps(std::span<const Step<Build>> steps, Build& build, const FaultHook& fault) {
   for (size_t i = 0; i < steps.size(); ++i) {
     Result<> done = fault ? fault(steps[i].name) : Result<>();
-    if (done) done = steps[i].apply(build);
+    if (done) {
+      const OperationStage stage(steps[i].name);
+      done = steps[i].apply(build);
+    }
     if (done) continue;
     (void)UndoSteps(steps.first(i + 1), build);  // the failure of the step is the one to tell
     return std::move(done).error().Wrap(steps[i].name);

@@ -25,6 +25,12 @@ namespace {
 constexpr auto kAnswerDeadline = std::chrono::seconds(10);
 constexpr const char* kIdleSeconds = "60";
 
+// What the caller chose, by option or environment; empty: nothing.
+std::string Wanted(const std::string& socket) {
+  const char* environment = std::getenv("FERMATA_SOCKET");
+  return !socket.empty() ? socket : environment != nullptr ? environment : "";
+}
+
 std::string PathOfSocket(std::string socket) {
   constexpr std::string_view kScheme = "unix://";
   if (socket.starts_with(kScheme)) socket.erase(0, kScheme.size());
@@ -93,6 +99,20 @@ Result<> SpawnDaemon() {
   return {};
 }
 
+Result<Client> ClientOf(const std::string& path) {
+  Client client;
+  client.channel = Open(path);
+  if (!client.channel->WaitForConnected(std::chrono::system_clock::now() + kAnswerDeadline)) {
+    return Error::Make(ErrorCode::kUnavailable, "the daemon on ", path, " does not answer; see its log: ",
+                       HasUnit() ? "journalctl -u fermatad" : DaemonConfig{}.run_dir + "/fermatad.log");
+  }
+  client.pods = fv1::Pods::NewStub(client.channel);
+  client.images = fv1::Images::NewStub(client.channel);
+  client.network = fv1::Network::NewStub(client.channel);
+  client.system = fv1::System::NewStub(client.channel);
+  return client;
+}
+
 Result<> Start(const std::string& path, bool chosen) {
   if (chosen) {
     return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path, "; start it with: fermatad --socket ",
@@ -113,24 +133,18 @@ Result<> ToResult(const grpc::Status& status) {
   return FromStatus(status);
 }
 
+std::string SocketOf(const std::string& socket) { return PathOfSocket(Wanted(socket)); }
+
+Result<Client> ConnectRunning(const std::string& socket) {
+  const std::string path = SocketOf(socket);
+  if (!Listens(path)) return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path);
+  return ClientOf(path);
+}
+
 Result<Client> Connect(const std::string& socket) {
-  const char* environment = std::getenv("FERMATA_SOCKET");
-  const std::string wanted = !socket.empty() ? socket : environment != nullptr ? environment : "";
-  const std::string path = PathOfSocket(wanted);
-  const bool listens = Listens(path);
-  if (!listens) RETURN_IF_ERROR(Start(path, !wanted.empty()));
-  Client client;
-  client.channel = Open(path);
-  if (!client.channel->WaitForConnected(std::chrono::system_clock::now() + kAnswerDeadline)) {
-    return Error::Make(ErrorCode::kUnavailable, listens ? "the daemon on " + path + " does not answer; see its log"
-                                                        : "the daemon was started but does not answer; see " +
-                                                              DaemonConfig{}.run_dir + "/fermatad.log");
-  }
-  client.pods = fv1::Pods::NewStub(client.channel);
-  client.images = fv1::Images::NewStub(client.channel);
-  client.network = fv1::Network::NewStub(client.channel);
-  client.system = fv1::System::NewStub(client.channel);
-  return client;
+  const std::string path = SocketOf(socket);
+  if (!Listens(path)) RETURN_IF_ERROR(Start(path, !Wanted(socket).empty()));
+  return ClientOf(path);
 }
 
 }  // namespace fermata::cri::cli

@@ -26,6 +26,11 @@ struct Client {
 // this program, which leaves again when idle). kUnavailable says what to do.
 Result<Client> Connect(const std::string& socket);
 
+// The same where one answers already; starts none.
+Result<Client> ConnectRunning(const std::string& socket);
+// The path that `socket` and the environment mean; the default one where neither says any.
+std::string SocketOf(const std::string& socket);
+
 // The answer of a call as a Result.
 Result<> ToResult(const grpc::Status& status);
 

@@ -6,9 +6,11 @@
 #include <sstream>
 
 #include "cri/cli/commands.h"
+#include "cri/cli/config_commands.h"
 #include "cri/cli/image_options.h"
 #include "cri/cli/network_commands.h"
 #include "cri/cli/output.h"
+#include "cri/cli/system_commands.h"
 
 namespace {
 
@@ -159,6 +161,8 @@ int main(int argc, char** argv) {
   cli::AddImageCommands(app, parsed.global, parsed.command);
   AddStreamCommands(app, parsed);
   cli::AddNetworkCommands(app, parsed.global, parsed.command);
+  cli::AddSystemCommands(app, parsed.global, parsed.command);
+  cli::AddConfigCommands(app, parsed.global, parsed.command);
   AddOtherCommands(app, parsed);
   std::vector<std::string> arguments = SeparateCommand({argv + 1, argv + argc});
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them

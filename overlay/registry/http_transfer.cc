@@ -1,4 +1,5 @@
 #include "overlay/registry/http_transfer.h"
+#include "runtime/base/metrics.h"
 
 #include <curl/curl.h>
 #include <sys/socket.h>
@@ -7,6 +8,9 @@
 
 namespace fermata::overlay {
 namespace {
+
+metrics::Family received(metrics::Kind::kCounter, "fermata_registry_received_bytes_total",
+                         "Bytes of answers of registries, their heads not counted");
 
 using Clock = std::chrono::steady_clock;
 using DataFunction = size_t (*)(char* data, size_t size, size_t count, void* self);
@@ -172,6 +176,7 @@ size_t HttpTransfer::OnBody(std::string_view data) {
     deadline_.reset();
     return CURL_WRITEFUNC_PAUSE;
   }
+  received.With().Add(static_cast<int64_t>(data.size()));
   CountProgress(data.size());
   return data.size();
 }

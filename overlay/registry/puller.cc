@@ -1,14 +1,20 @@
 #include "overlay/registry/puller.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "overlay/image/resolve.h"
 #include "overlay/registry/base64.h"
+#include "runtime/base/error_word.h"
 #include "runtime/base/json.h"
+#include "runtime/base/metrics.h"
 
 namespace fermata::overlay {
 namespace {
+
+metrics::Family pulls(metrics::Kind::kHistogram, "fermata_image_pull_duration_seconds",
+                      "Time of pulls that have ended, by result: ok, or why not", {"result"});
 
 constexpr const char* kSignatureAnnotation = "dev.cosignproject.cosign/signature";
 constexpr size_t kMaxSignatures = 64;
@@ -55,7 +61,9 @@ Result<std::vector<SignatureEntry>> ParseSignatures(const std::string& manifest)
 
 Result<ImagePtr> ImagePuller::Pull(const std::string& name, const PullOptions& options) {
   ASSIGN_OR_RETURN(const Reference reference, ParseReference(name), "pull");
+  const auto begin = std::chrono::steady_clock::now();
   auto image = PullByPolicy(reference, options);
+  pulls.With({image ? "ok" : ErrorWord(image.error().code())}).Observe(std::chrono::steady_clock::now() - begin);
   if (image || image.error().code() != ErrorCode::kUnavailable) return image;
   return WithPrefix("RegistryUnavailable", image.error());
 }

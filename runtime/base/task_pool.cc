@@ -28,6 +28,11 @@ void TaskPool::Post(std::function<void()> work) {
   std::thread([this] { Run(); }).detach();  // accounted for by threads_, which the destructor waits on
 }
 
+TaskPool::Load TaskPool::Now() const {
+  const std::lock_guard lock(mutex_);
+  return {queue_.size(), threads_, idle_};
+}
+
 void TaskPool::Run() {
   std::unique_lock lock(mutex_);
   for (;;) {

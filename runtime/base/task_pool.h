@@ -21,10 +21,16 @@ class TaskPool {
   // Waits for all work that was posted; what is posted later runs too, but nobody waits for it but the destructor.
   void Drain();
 
+  struct Load {
+    size_t queued = 0;  // that no thread has taken yet
+    size_t threads = 0, idle_threads = 0;
+  };
+  [[nodiscard]] Load Now() const;
+
  private:
   void Run();
 
-  std::mutex mutex_;  // guards all below
+  mutable std::mutex mutex_;  // guards all below
   std::condition_variable work_, gone_;
   std::deque<std::function<void()>> queue_;
   size_t idle_ = 0;

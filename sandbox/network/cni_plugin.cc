@@ -8,14 +8,20 @@
 #include <array>
 #include <csignal>
 
+#include "runtime/base/error_word.h"
 #include "runtime/base/file.h"
 #include "runtime/base/memfd.h"
+#include "runtime/base/metrics.h"
+#include "runtime/base/operation.h"
 #include "runtime/base/spawn.h"
 #include "sandbox/network/cni_config.h"
 #include "sandbox/network/cni_result.h"
 
 namespace fermata::sandbox {
 namespace {
+
+metrics::Family runs(metrics::Kind::kHistogram, "fermata_cni_operation_duration_seconds",
+                     "Time of runs of CNI plugins, by result: ok, or why not", {"plugin", "verb", "result"});
 
 constexpr size_t kMaxOutput = size_t{1} << 20;
 constexpr size_t kMaxDiagnostics = size_t{64} << 10;
@@ -148,8 +154,19 @@ Result<Pipe> OutputPipe() {
 }  // namespace
 
 Result<std::string> CniPlugins::Run(const std::string& type, const CniCall& call, const std::string& config) const {
+  const auto begin = std::chrono::steady_clock::now();
+  auto output = RunProgram(type, call, config);
+  const std::string plugin = Printable(type, 64);
+  runs.With({plugin, call.command, output ? "ok" : ErrorWord(output.error().code())})
+      .Observe(std::chrono::steady_clock::now() - begin);
+  return output;
+}
+
+Result<std::string> CniPlugins::RunProgram(const std::string& type, const CniCall& call,
+                                           const std::string& config) const {
   const std::string what = "CNI plugin " + Printable(type, 64) + " " + call.command;
   ASSIGN_OR_RETURN(const Program program, FindProgram(directories_, type), what);
+  const OperationStage stage(what, program.path);
   std::unique_ptr<overlay::HelperGroup> group;  // its end ends what is left in it
   if (make_group_) {
     ASSIGN_OR_RETURN(group, make_group_(), what);

@@ -36,6 +36,9 @@ class CniPlugins {
   [[nodiscard]] Result<std::string> Run(const std::string& type, const CniCall& call, const std::string& config) const;
 
  private:
+  [[nodiscard]] Result<std::string> RunProgram(const std::string& type, const CniCall& call,
+                                               const std::string& config) const;
+
   std::vector<std::string> directories_;
   MakeHelperGroup make_group_;
   int cancelled_ = -1;

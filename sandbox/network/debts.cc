@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/base/log.h"
+#include "runtime/base/operation.h"
 
 namespace fermata::sandbox {
 
@@ -71,6 +72,9 @@ void Debts::Keep() {
 }
 
 void Debts::Try(const std::string& id) {
+  Operation operation("PayNetworkDebt");
+  operation.BePatient();  // a plugin has its own deadline
+  const About about(About::What::kSandbox, id);
   const Result<> paid = pay_(id);
   if (!paid && paid.error().code() != ErrorCode::kCancelled) {
     log::warn("take down the network of pod sandbox {}: {}", id, paid.error().message());

@@ -49,14 +49,22 @@ void PodNetwork::CollectAndLog() {
   if (!done && done.error().code() != ErrorCode::kCancelled) log::warn("collect networks: {}", done.error().message());
 }
 
-// Pins without a record: left by a crash between the two.
-void PodNetwork::SweepPins(const std::set<std::string>& sandboxes) {
+std::vector<std::string> PodNetwork::Pinned() const {
   constexpr size_t kIdLength = 64;
   const std::string prefix = std::filesystem::path(PinOf("")).filename();
+  std::vector<std::string> ids;
   for (const std::string& name : ListPins(options_.netns_dir, prefix)) {
-    const std::string id = name.substr(prefix.size());
-    if (id.size() != kIdLength || sandboxes.contains(id) || ledger_->Find(id)) continue;
-    if (const auto done = UnpinNetns(PinOf(id)); !done) log::warn("sweep {}: {}", name, done.error().message());
+    // Other instances' pins begin so too where ours is the default one, and are longer.
+    if (name.size() == prefix.size() + kIdLength) ids.push_back(name.substr(prefix.size()));
+  }
+  return ids;
+}
+
+// Pins without a record: left by a crash between the two.
+void PodNetwork::SweepPins(const std::set<std::string>& sandboxes) {
+  for (const std::string& id : Pinned()) {
+    if (sandboxes.contains(id) || ledger_->Find(id)) continue;
+    if (const auto done = UnpinNetns(PinOf(id)); !done) log::warn("sweep {}: {}", PinOf(id), done.error().message());
   }
 }
 

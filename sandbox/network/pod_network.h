@@ -50,6 +50,9 @@ class PodNetwork : public Network {
   Result<> SetPodCidr(const std::string& cidrs) override;
 
   [[nodiscard]] std::vector<Attachment> Attachments() const { return ledger_->All(); }
+  [[nodiscard]] TaskPool::Load Load() const { return pool_.Now(); }
+  // Ids whose network namespace is pinned now, by the names of the pins.
+  [[nodiscard]] std::vector<std::string> Pinned() const;
   // The configured CNI network; nullptr: none that can be used.
   [[nodiscard]] CniNetworkPtr Configured() const;
   // CHECK of one attachment.

@@ -6,6 +6,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "runtime/base/operation.h"
 #include "sandbox/pods/pod_lookup.h"
 #include "sandbox/pods/pod_volumes.h"
 
@@ -64,6 +65,7 @@ PodEngine::PodEngine(Engine& engine, SandboxManager& sandboxes, ContainerManager
                .told =
                    [this](const probe::ProbeKey& key, const probe::ProbeResult& result, bool changed) {
                      if (!changed) return;
+                     const About about(About::What::kSandbox, key.pod.str());
                      if (!result.output.empty()) log::info("probe of {}: {}", key.container, result.output);
                      OnChange(key.pod);
                    }}) {}
@@ -165,6 +167,10 @@ PodEngine::WorkerPtr PodEngine::FindWorker(const SandboxId& id) const {
 }
 
 void PodEngine::Sync(const WorkerPtr& worker) {
+  Operation operation("SyncPod");
+  const About about(About::What::kSandbox, worker->id.str());
+  const SandboxSpec& pod = worker->manifest.sandbox;
+  const About about_pod(About::What::kPod, pod.name_space + "/" + pod.name);
   {
     const std::lock_guard lock(worker->mutex);
     if (!worker->stopping && !engine_.ending) {

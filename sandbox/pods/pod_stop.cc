@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "runtime/base/log.h"
+#include "runtime/base/operation.h"
 #include "sandbox/pods/pod_engine.h"
 #include "sandbox/pods/pod_lookup.h"
 
@@ -46,7 +47,8 @@ void PodEngine::RunPreStop(const Kill& kill, Seconds limit) {
   const LivePtr live = engine_.live.Get(pod);
   const auto ended = std::make_shared<std::atomic<bool>>(false);
   runner_.RunHook({pod, kill.running->id}, *kill.container->probes.pre_stop, limit,
-                  [live, ended, name = kill.container->spec.name](const Result<>& done) {
+                  [live, ended, id = kill.running->id, name = kill.container->spec.name](const Result<>& done) {
+                    const About about(About::What::kContainer, id.str());
                     if (!done) log::warn("preStop of {}: {}", name, done.error().message());
                     {
                       const std::lock_guard lock(live->mutex);
@@ -84,6 +86,9 @@ void PodEngine::KillContainer(const Kill& kill, Seconds grace) {
 }
 
 Result<> PodEngine::Stop(const SandboxId& id, std::optional<Seconds> grace) {
+  const About about(About::What::kSandbox, id.str());
+  // As long as the pod's grace period.
+  if (Operation* operation = Operation::Current(); operation != nullptr) operation->BePatient();
   const WorkerPtr worker = FindWorker(id);
   if (worker == nullptr) return sandboxes_.Stop(id);
   worker->stopping = true;  // no start from here on
@@ -103,6 +108,8 @@ Result<> PodEngine::Stop(const SandboxId& id, std::optional<Seconds> grace) {
   stops.reserve(kills.size());
   for (const Kill& kill : kills) {  // side by side: each has the whole time
     stops.emplace_back([&, kill] {
+      const About about_container(About::What::kContainer, kill.running->id.str());
+      const About about_sandbox(About::What::kSandbox, id.str());
       if (!at_once) return KillContainer(kill, time);
       if (auto done = containers_.Stop(kill.running->id, Seconds(0)); !done) log::warn("{}", done.error().message());
     });

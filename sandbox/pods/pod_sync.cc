@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "runtime/base/log.h"
+#include "runtime/base/operation.h"
 #include "sandbox/pods/pod_engine.h"
 #include "sandbox/pods/pod_facts.h"
 #include "sandbox/pods/pod_lookup.h"
@@ -101,6 +102,7 @@ bool PodEngine::DeadlineIsOver(const WorkerPtr& worker, const SandboxRecord& san
 void PodEngine::StopLater(const WorkerPtr& worker) {
   worker->finishing = true;
   engine_.tasks.Post([this, worker] {
+    const About about(About::What::kSandbox, worker->id.str());
     if (auto stopped = Stop(worker->id, std::nullopt); !stopped) log::warn("{}", stopped.error().message());
   });
 }

@@ -1,14 +1,29 @@
 #include "sandbox/probe/prober.h"
 
+#include <array>
 #include <optional>
 #include <random>
 #include <set>
 #include <utility>
 
+#include "runtime/base/metrics.h"
+
 namespace fermata::sandbox::probe {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+metrics::Family probes(metrics::Kind::kCounter, "fermata_probes_total",
+                       "Runs of probes, each attempt of one that is tried again for itself", {"kind", "result"});
+
+const char* WordOf(ProbeType type) {
+  if (type == ProbeType::kStartup) return "startup";
+  return type == ProbeType::kLiveness ? "liveness" : "readiness";
+}
+const char* WordOf(Outcome outcome) {
+  constexpr std::array kWords = {"success", "warning", "failure", "unknown", "error"};
+  return kWords[static_cast<size_t>(outcome)];
+}
 
 }  // namespace
 
@@ -169,6 +184,7 @@ void Prober::Core::Run(const EntryPtr& entry, const ContainerId& container) {
 }
 
 void Prober::Core::Finish(const EntryPtr& entry, const ContainerId& container, const ProbeResult& result) {
+  probes.With({WordOf(entry->key.type), WordOf(result.outcome)}).Add();
   std::unique_lock lock(mutex_);
   if (entry->removed || ending_) return;
   const auto before = entry->worker.ResultOf(container.str());

@@ -92,7 +92,9 @@ PodSample Collector::Pod(const SandboxPtr& record, const std::vector<ContainerPt
   if (record->state != SandboxState::kReady) return sample;
   const GroupName group = NameOf(*record);
   sample.group = IfThere(sampler_.Sample(group));
-  if (sample.group) sample.processes = sample.group->stats.pids;
+  // Without a controller that counts them, they were listed for their memory: not a second time.
+  if (sample.group)
+    sample.processes = sample.group->stats.pids ? sample.group->stats.pids : sample.group->stats.processes;
   if (!sample.processes) {
     if (const auto counts = sampler_.Processes(group, ProcessDetail::kCount)) sample.processes = counts->processes;
   }

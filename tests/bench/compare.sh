@@ -153,13 +153,15 @@ echo "$(containerd --version | awk '{print $1, $3}'), $($runtime --version | hea
 jq -rn --slurpfile us "$results/fermata.json" --slurpfile them "$results/containerd.json" \
   --slurpfile us_parallel "$results/fermata-parallel.json" --slurpfile them_parallel "$results/containerd-parallel.json" '
   def round2: . * 100 | round / 100;
-  def row(name; a; b; ratio): [name, (a | tostring), (b | tostring), ((ratio * 10 | round / 10 | tostring) + "x")];
+  def row(name; a; b; ratio):
+    [name, (a | tostring), (b | tostring), if ratio == null then "not offered" else (ratio * 10 | round / 10 | tostring) + "x" end];
   $us[0] as $u | $them[0] as $t |
   (["", "fermatad", "containerd", "ratio"],
    ($u.ms | keys_unsorted[] as $k | ("p50", "p99") as $p |
-     row((if $k == "pod" then "sandbox + create + start" else $k end) + " " + $p + ", ms"; $u.ms[$k][$p] | round2; $t.ms[$k][$p] | round2; $t.ms[$k][$p] / $u.ms[$k][$p])),
+     row((if $k == "pod" then "sandbox + create + start" else $k end) + " " + $p + ", ms"; $u.ms[$k][$p] | round2;
+         if $t.ms[$k] then $t.ms[$k][$p] | round2 else "-" end; if $t.ms[$k] then $t.ms[$k][$p] / $u.ms[$k][$p] else null end)),
    row("pods a second, one at a time"; $u.pods_per_second | round2; $t.pods_per_second | round2; $u.pods_per_second / $t.pods_per_second),
    row("pods a second, 16 at once"; $us_parallel[0].pods_per_second | round2; $them_parallel[0].pods_per_second | round2; $us_parallel[0].pods_per_second / $them_parallel[0].pods_per_second),
    row("PSS a pod, MB"; $u.memory.pss_mb_per_pod * 1000 | round / 1000; $t.memory.pss_mb_per_pod * 1000 | round / 1000; $t.memory.pss_mb_per_pod / $u.memory.pss_mb_per_pod),
    row("RSS a pod, MB"; $u.memory.rss_mb_per_pod * 1000 | round / 1000; $t.memory.rss_mb_per_pod * 1000 | round / 1000; $t.memory.rss_mb_per_pod / $u.memory.rss_mb_per_pod)
-  ) | @tsv' | awk -F'\t' '{printf "%-36s%12s%12s%10s\n", $1, $2, $3, $4}'
+  ) | @tsv' | awk -F'\t' '{printf "%-36s%12s%12s%12s\n", $1, $2, $3, $4}'

@@ -21,9 +21,10 @@
 namespace fermata::bench {
 namespace {
 
-constexpr std::array kRows = {"RunPodSandbox", "CreateContainer", "StartContainer",  "pod",
-                              "ExecSync",      "ContainerStatus", "ListContainers",  "ListPodSandbox",
-                              "StopContainer", "StopPodSandbox",  "RemoveContainer", "RemovePodSandbox"};
+constexpr std::array kRows = {"RunPodSandbox",      "CreateContainer",     "StartContainer",        "pod",
+                              "ExecSync",           "ContainerStatus",     "ListContainers",        "ListPodSandbox",
+                              "ListContainerStats", "ListPodSandboxStats", "ListPodSandboxMetrics", "StopContainer",
+                              "StopPodSandbox",     "RemoveContainer",     "RemovePodSandbox"};
 
 struct Options {
   std::string endpoint;
@@ -31,6 +32,7 @@ struct Options {
   int parallel = 1;
   int execs = 100;
   int warm_up = 2;
+  int lists = 20;
   bool keep = false;
   bool json = false;
   bool unconfined = false;
@@ -105,6 +107,7 @@ Report Measure(CriClient& client, const Options& options) {
                                   [&](int i, Timings& timings) { client.Exec(pods[i % options.pods], timings); }));
   report.timings.Merge(
       InParallel(options.parallel, options.pods, [&](int i, Timings& timings) { client.Look(pods[i], timings); }));
+  report.timings.Merge(InParallel(1, options.lists, [&](int, Timings& timings) { client.List(timings); }));
   if (!options.keep) {
     report.timings.Merge(InParallel(options.parallel, options.pods,
                                     [&](int i, Timings& timings) { client.RemovePod(pods[i], timings); }));
@@ -119,10 +122,10 @@ double PerPod(uint64_t full_kb, uint64_t empty_kb, int pods) {
 void PrintTable(const Report& report, const Options& options) {
   std::cout << fmt::format("{}: {} pods, {} at once, {} network\n", report.runtime, options.pods, options.parallel,
                            options.pod.host_network ? "host" : "pod");
-  std::cout << fmt::format("{:<18}{:>7}{:>10}{:>10}{:>10}  ms\n", "", "count", "p50", "p90", "p99");
+  std::cout << fmt::format("{:<22}{:>7}{:>10}{:>10}{:>10}  ms\n", "", "count", "p50", "p90", "p99");
   for (const char* row : kRows) {
     if (report.timings.Count(row) == 0) continue;
-    std::cout << fmt::format("{:<18}{:>7}{:>10.2f}{:>10.2f}{:>10.2f}\n", row, report.timings.Count(row),
+    std::cout << fmt::format("{:<22}{:>7}{:>10.2f}{:>10.2f}{:>10.2f}\n", row, report.timings.Count(row),
                              report.timings.Percentile(row, 50), report.timings.Percentile(row, 90),
                              report.timings.Percentile(row, 99));
   }
@@ -163,6 +166,9 @@ void AddOptions(CLI::App& app, Options& options) {
   app.add_option("-n,--pods", options.pods, "pods")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("-p,--parallel", options.parallel, "at once")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--exec", options.execs, "ExecSync of true, so many altogether")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--lists", options.lists, "lists of statistics and metrics, so many of each, one at a time")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   app.add_option("--warm-up", options.warm_up, "pods that do not count, first")

@@ -37,11 +37,15 @@ class CriClient {
   Pod StartPod(int number, Timings& timings);
   void Exec(const Pod& pod, Timings& timings);
   void Look(const Pod& pod, Timings& timings);  // ContainerStatus, ListContainers, ListPodSandbox
+  // The lists of everything; what a runtime does not offer, or not for these pods, is left out.
+  void List(Timings& timings);
   void RemovePod(const Pod& pod, Timings& timings);
   // Whatever bears the prefix, for after a failure; never throws.
   void RemoveAll() noexcept;
 
  private:
+  template <typename Request, typename Response, typename Method>
+  void CallIfOffered(const char* name, Method method, Timings& timings);
   template <typename Request, typename Response, typename Method>
   Response Call(const char* name, Method method, const Request& request, Timings& timings);
 

@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <sstream>
 
+#include "cri/daemon_flags.h"
 #include "tests/fixtures/temporary.h"
 
 namespace fermata::cri {
@@ -21,10 +23,11 @@ class Config : public ::testing::Test {
     const auto directory = OpenAt(AT_FDCWD, directory_.path(), O_RDONLY | O_DIRECTORY);
     EXPECT_OK(WriteFileAtomic(directory->get(), "config.toml", text));
     DaemonConfig config;
-    RETURN_IF_ERROR(ReadConfigFile(directory_ / "config.toml", config));
+    RETURN_IF_ERROR(ReadConfigFile(directory_ / "config.toml", config, sources_));
     return config;
   }
   fermata::testing::TemporaryDirectory directory_;
+  ConfigSources sources_;
 };
 
 TEST_F(Config, ReadsImages) {
@@ -63,6 +66,62 @@ TEST_F(Config, NamesFileLineAndKeyOfWhatItDoesNotTake) {
   }
 }
 
+TEST_F(Config, TellsAllErrorsByLine) {
+  const auto config = Read("data_dir = 1\n[network]\nmtu = 1\nmut = 1\n[log]\nformat = \"xml\"\n");
+  ASSERT_FALSE(config);
+  const std::string& text = config.error().message();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3) << text;
+  size_t last = 0;
+  for (const char* line :
+       {"config.toml:1: must be a string", "config.toml:3: must be a number", "config.toml:4: unknown key network.mut",
+        "config.toml:6: must be \"text\", \"json\" or \"journald\""}) {
+    const size_t at = text.find(line);
+    ASSERT_NE(at, std::string::npos) << line << " in " << text;
+    EXPECT_GE(at, last);
+    last = at;
+  }
+}
+
+TEST_F(Config, ShowsEachValueAndWhereItComesFrom) {
+  auto config = Read("data_dir = \"/d\"\n[cgroup]\nmissing_controllers = \"warn\"\n[images]\npinned = [\"a\\\"b\"]\n");
+  ASSERT_OK(config);
+  std::string again;
+  for (const ConfigValue& one : ShowConfig(*config, sources_)) {
+    if (one.name == "data_dir") {
+      EXPECT_EQ(one.source, (directory_ / "config.toml") + ":1");
+    }
+    if (one.name == "run_dir") {
+      EXPECT_EQ(one.source, "default");
+    }
+    if (one.name != "network.mtu") again += one.name + " = " + one.value + "\n";  // 0 is no value for a file
+  }
+  const auto same = Read(again);  // what is shown is TOML
+  ASSERT_OK(same);
+  EXPECT_EQ(same->data_dir, "/d");
+  EXPECT_EQ(same->pinned_images, config->pinned_images);
+  EXPECT_EQ(same->missing_controllers, cgroups::MissingControllers::kWarn);
+}
+
+TEST(CheckConfig, TellsWhatTheDaemonWouldRefuse) {
+  EXPECT_OK(CheckConfig(DaemonConfig{}));
+  DaemonConfig config;
+  config.data_dir = "here";
+  config.socket = "/" + std::string(200, 's');
+  config.streaming.address = "localhost";
+  config.streaming.tls_key = "/key";
+  config.streaming.client_ca = "/ca";
+  config.metrics.address = "0.0.0.0";
+  const Result<> checked = CheckConfig(config);
+  ASSERT_FALSE(checked);
+  for (const char* part : {"here is not an absolute path", "is longer than 107 bytes", "localhost is no IP address",
+                           "go together only", "only with TLS", "0.0.0.0 is no address of loopback"}) {
+    EXPECT_THAT(checked.error().message(), HasSubstr(part));
+  }
+  config = {};
+  config.metrics.address = "::1";
+  EXPECT_OK(CheckConfig(config));
+}
+
 std::string Source(const std::string& name) {
   auto text = ReadFileAt(AT_FDCWD, std::string(FERMATA_SOURCE_DIR) + "/" + name);
   return text ? *text : text.error().message();
@@ -94,6 +153,8 @@ TEST_F(Config, ThePackagedFileHasAllKeysWithTheirDefaults) {
     EXPECT_TRUE(packaged.find("#" + key + " = ") != std::string::npos || name == "network.mtu") << name;
   }
 }
+
+TEST_F(Config, ThePackagedFileIsBuiltIn) { EXPECT_EQ(PackagedConfig(), Source("packaging/config.toml")); }
 
 TEST_F(Config, TheReadmeExplainsEveryKey) {
   const std::string readme = Source("README.md");

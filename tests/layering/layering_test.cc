@@ -68,6 +68,8 @@ const std::vector<Foreign>& ForeignHeaders() {
        {"overlay/registry/http.cc", "overlay/registry/http_transfer.cc", "sandbox/probe/transfer_loop.cc"},
        "libcurl is behind registry/http.h and probe/transfer_loop.h"},
       {"toml++/", {"overlay/registry/hosts.cc", "cri/config.cc"}, "TOML is read in few places"},
+      {"prometheus/", {"cri/metrics_page.cc", "tests/"}, "prometheus-cpp writes the page and nothing else"},
+      {"spdlog/", {"runtime/base/", "tests/"}, "logging goes through runtime/base/log.h"},
       {"libmnl/", {"sandbox/network/netlink.cc"}, "libmnl is behind sandbox/network/netlink.h"},
       {"nftables/", {"sandbox/network/firewall.cc", "tests/"}, "libnftables is behind sandbox/network/firewall.h"},
       {"gtest/", {"tests/"}, "test code stays in tests/"},
