@@ -113,7 +113,7 @@ TEST(CheckConfig, TellsWhatTheDaemonWouldRefuse) {
   config.metrics.address = "0.0.0.0";
   const Result<> checked = CheckConfig(config);
   ASSERT_FALSE(checked);
-  for (const char* part : {"here is not an absolute path", "is longer than 107 bytes", "localhost is no IP address",
+  for (const char* part : {"here is not an absolute path", "is longer than 103 bytes", "localhost is no IP address",
                            "go together only", "only with TLS", "0.0.0.0 is no address of loopback"}) {
     EXPECT_THAT(checked.error().message(), HasSubstr(part));
   }
