@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "cri/api/fermata_v1.grpc.pb.h"
@@ -36,12 +37,23 @@ class PodsService final : public fv1::Pods::CallbackService {
                                                   const fv1::WatchPodRequest* request) override;
   grpc::ServerUnaryReactor* Stop(grpc::CallbackServerContext* context, const fv1::StopPodRequest* request,
                                  fv1::StopPodResponse* response) override;
+  grpc::ServerUnaryReactor* Restart(grpc::CallbackServerContext* context, const fv1::RestartPodRequest* request,
+                                    fv1::RestartPodResponse* response) override;
   grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context, const fv1::RemovePodRequest* request,
                                    fv1::RemovePodResponse* response) override;
   grpc::ServerWriteReactor<fv1::LogRecord>* Logs(grpc::CallbackServerContext* context,
                                                  const fv1::LogsRequest* request) override;
   grpc::ServerUnaryReactor* Exec(grpc::CallbackServerContext* context, const fv1::ExecRequest* request,
                                  fv1::ExecResponse* response) override;
+  // pods_service_events.cc
+  grpc::ServerUnaryReactor* ListEvents(grpc::CallbackServerContext* context, const fv1::ListEventsRequest* request,
+                                       fv1::ListEventsResponse* response) override;
+  grpc::ServerWriteReactor<fv1::PodEvent>* WatchEvents(grpc::CallbackServerContext* context,
+                                                       const fv1::ListEventsRequest* request) override;
+  grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context, const fv1::DescribePodRequest* request,
+                                     fv1::DescribePodResponse* response) override;
+  grpc::ServerUnaryReactor* Stats(grpc::CallbackServerContext* context, const fv1::PodStatsRequest* request,
+                                  fv1::PodStatsResponse* response) override;
   // pods_service_streams.cc
   grpc::ServerBidiReactor<fv1::StreamInput, fv1::StreamOutput>* ExecStream(
       grpc::CallbackServerContext* context) override;
@@ -75,6 +87,8 @@ class PodsService final : public fv1::Pods::CallbackService {
  private:
   // By name, namespace/name, id, or the beginning of an id; kNotFound, kInvalidArgument when several match.
   Result<sandbox::SandboxId> Find(const std::string& pod) const;
+  // Nothing for an empty name, which means all pods.
+  Result<std::optional<sandbox::SandboxId>> FindIfNamed(const std::string& pod) const;
   Result<> CheckPrevious(const sandbox::SandboxId& pod, const sandbox::pods::LogOptions& options) const;
   Result<sandbox::ContainerPtr> FindRunning(const sandbox::SandboxId& pod, const std::string& container) const;
 

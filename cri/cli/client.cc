@@ -44,6 +44,21 @@ std::shared_ptr<grpc::Channel> Open(const std::string& path) {
   return grpc::CreateCustomChannel("unix:" + path, grpc::InsecureChannelCredentials(), arguments);
 }
 
+std::string Wanted(const std::string& socket) {
+  const char* environment = std::getenv("FERMATA_SOCKET");
+  return !socket.empty() ? socket : environment != nullptr ? environment : "";
+}
+
+Client ClientOf(std::shared_ptr<grpc::Channel> channel) {
+  Client client;
+  client.pods = fv1::Pods::NewStub(channel);
+  client.images = fv1::Images::NewStub(channel);
+  client.network = fv1::Network::NewStub(channel);
+  client.system = fv1::System::NewStub(channel);
+  client.channel = std::move(channel);
+  return client;
+}
+
 bool HasUnit() {
   struct stat status {};
   if (::stat("/run/systemd/system", &status) != 0) return false;
@@ -91,12 +106,19 @@ Result<> ToResult(const grpc::Status& status) {
   return FromStatus(status);
 }
 
+Result<Client> ConnectRunning(const std::string& socket) {
+  const std::string path = PathOfSocket(Wanted(socket));
+  const auto channel = Open(path);
+  if (!std::filesystem::exists(path) || !Answers(channel, kProbe)) {
+    return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path);
+  }
+  return ClientOf(channel);
+}
+
 Result<Client> Connect(const std::string& socket) {
-  const char* environment = std::getenv("FERMATA_SOCKET");
-  const std::string wanted = !socket.empty() ? socket : environment != nullptr ? environment : "";
+  const std::string wanted = Wanted(socket);
   const std::string path = PathOfSocket(wanted);
-  Client client;
-  client.channel = Open(path);
+  Client client = ClientOf(Open(path));
   if (!Answers(client.channel, std::filesystem::exists(path) ? kProbe : std::chrono::milliseconds(1))) {
     if (!wanted.empty()) {
       return Error::Make(ErrorCode::kUnavailable, "no daemon answers on ", path, "; start it with: fermatad --socket ",
@@ -112,10 +134,6 @@ Result<Client> Connect(const std::string& socket) {
                          DaemonConfig{}.run_dir, "/fermatad.log");
     }
   }
-  client.pods = fv1::Pods::NewStub(client.channel);
-  client.images = fv1::Images::NewStub(client.channel);
-  client.network = fv1::Network::NewStub(client.channel);
-  client.system = fv1::System::NewStub(client.channel);
   return client;
 }
 

@@ -26,6 +26,9 @@ struct Client {
 // this program, which leaves again when idle). kUnavailable says what to do.
 Result<Client> Connect(const std::string& socket);
 
+// Only if one answers at once; never starts one.
+Result<Client> ConnectRunning(const std::string& socket);
+
 // The answer of a call as a Result.
 Result<> ToResult(const grpc::Status& status);
 

@@ -13,7 +13,9 @@ namespace fermata::cri::cli {
 
 struct Global {
   std::string socket;
-  bool json = false;
+  bool json = false;   // also true where `output` is json
+  std::string output;  // json, yaml, wide, name; empty: a table
+  std::string format;  // a template (row_template.h) instead
 };
 
 struct RunOptions {
@@ -39,6 +41,16 @@ struct LogsOptions {
   bool previous = false;      // of the attempt before
 };
 Result<int> Logs(const Global& global, const LogsOptions& options);
+
+// All that is known of each pod, as `kubectl describe` shows it.
+Result<int> Describe(const Global& global, const std::vector<std::string>& pods);
+Result<int> Restart(const Global& global, const std::vector<std::string>& pods, std::optional<int64_t> grace_seconds);
+
+struct EventsOptions {
+  std::string pod;  // empty: all
+  bool follow = false;
+};
+Result<int> Events(const Global& global, const EventsOptions& options);
 
 struct ExecOptions {
   std::string pod, container;

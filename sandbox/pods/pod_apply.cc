@@ -52,7 +52,8 @@ void PodEngine::RemoveDirectory(const std::string& uid) {
   }
 }
 
-Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const ApplyRequest& request, uint32_t index) {
+Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const ApplyRequest& request, uint32_t index,
+                                      const std::vector<EarlyEvent>& before) {
   auto worker = std::make_shared<Worker>();
   worker->manifest = manifest;
   ASSIGN_OR_RETURN(const SandboxSpec spec, PrepareOne(manifest, request, index));
@@ -62,6 +63,7 @@ Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const ApplyRe
     return std::move(id).error();
   }
   worker->id = *id;
+  for (const EarlyEvent& event : before) events_.Record(*id, spec, event.text, event.at_ns);
   const std::lock_guard sync(worker->mutex);  // until the first pass is done nobody else makes one
   {
     const std::lock_guard lock(mutex_);
@@ -75,11 +77,27 @@ Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const ApplyRe
       workers_.erase(*id);
     }
     prober_.RemovePod(*id);
+    events_.Forget(*id);
     (void)sandboxes_.Remove(*id);
     RemoveDirectory(spec.uid);
     return std::move(done).error();
   }
   return *id;
+}
+
+PodEngine::NameHold::~NameHold() {
+  const std::lock_guard lock(engine_.mutex_);
+  for (const auto& name : taken_) engine_.held_names_.erase(name);
+}
+
+Result<> PodEngine::NameHold::Take(const SandboxSpec& pod) {
+  const std::lock_guard lock(engine_.mutex_);
+  if (!engine_.held_names_.insert({pod.name_space, pod.name}).second) {
+    return Error::Make(ErrorCode::kFailedPrecondition, "pod ", pod.name,
+                       " is being started or changed by another call; try again when that has ended");
+  }
+  taken_.emplace_back(pod.name_space, pod.name);
+  return {};
 }
 
 Result<> PodEngine::CheckNameIsFree(const SandboxSpec& wanted) const {
@@ -95,21 +113,43 @@ Result<std::vector<PodManifest>> PodEngine::Check(const ApplyRequest& request,
                                                   std::vector<std::string>& ignored) const {
   ASSIGN_OR_RETURN(std::vector<PodManifest> pods,
                    ParseManifest(request.manifest, request.file_name, {request.allow_ignored, &ignored}));
+  RETURN_IF_ERROR(CheckPods(pods));
+  return pods;
+}
+
+Result<> PodEngine::CheckPods(const std::vector<PodManifest>& pods) const {
   for (const PodManifest& pod : pods) {
     RETURN_IF_ERROR(CheckNameIsFree(pod.sandbox));
     RETURN_IF_ERROR(CheckClaims(engine_, pod), "pod ", pod.sandbox.name);
   }
-  return pods;
+  return {};
+}
+
+Result<std::vector<PodEngine::EarlyEvent>> PodEngine::PullImages(
+    const PodManifest& manifest, const std::shared_ptr<const overlay::Cancellation>& cancellation) {
+  std::vector<EarlyEvent> events;
+  RETURN_IF_ERROR(EnsureImages(engine_, manifest, cancellation, [&](EventText text) {
+    events.push_back({std::move(text), NowNs()});
+  }));
+  return events;
 }
 
 Result<std::vector<SandboxId>> PodEngine::Apply(const ApplyRequest& request,
                                                 const std::shared_ptr<const overlay::Cancellation>& cancellation) {
   std::vector<std::string> ignored;
-  ASSIGN_OR_RETURN(const std::vector<PodManifest> pods, Check(request, ignored));
-  for (const PodManifest& pod : pods) RETURN_IF_ERROR(EnsureImages(engine_, pod, cancellation));
+  ASSIGN_OR_RETURN(const std::vector<PodManifest> pods,
+                   ParseManifest(request.manifest, request.file_name, {request.allow_ignored, &ignored}));
+  NameHold names(*this);
+  for (const PodManifest& pod : pods) RETURN_IF_ERROR(names.Take(pod.sandbox));
+  RETURN_IF_ERROR(CheckPods(pods));
+  std::vector<std::vector<EarlyEvent>> pulls;
+  for (const PodManifest& pod : pods) {
+    ASSIGN_OR_RETURN(std::vector<EarlyEvent> events, PullImages(pod, cancellation));
+    pulls.push_back(std::move(events));
+  }
   std::vector<SandboxId> ids;
   for (uint32_t index = 0; index < pods.size(); ++index) {
-    auto id = ApplyOne(pods[index], request, index);
+    auto id = ApplyOne(pods[index], request, index, pulls[index]);
     if (id) {
       ids.push_back(*id);
       continue;

@@ -46,8 +46,12 @@ void PodEngine::RunPreStop(const Kill& kill, Seconds limit) {
   const LivePtr live = engine_.live.Get(pod);
   const auto ended = std::make_shared<std::atomic<bool>>(false);
   runner_.RunHook({pod, kill.running->id}, *kill.container->probes.pre_stop, limit,
-                  [live, ended, name = kill.container->spec.name](const Result<>& done) {
-                    if (!done) log::warn("preStop of {}: {}", name, done.error().message());
+                  [this, pod, live, ended, name = kill.container->spec.name](const Result<>& done) {
+                    if (!done) {
+                      log::warn("preStop of {}: {}", name, done.error().message());
+                      Tell(pod, {EventType::kWarning, "FailedPreStopHook",
+                                 "PreStopHook failed: " + done.error().message(), name});
+                    }
                     {
                       const std::lock_guard lock(live->mutex);
                       *ended = true;
@@ -102,6 +106,8 @@ Result<> PodEngine::Stop(const SandboxId& id, std::optional<Seconds> grace) {
   std::vector<std::thread> stops;
   stops.reserve(kills.size());
   for (const Kill& kill : kills) {  // side by side: each has the whole time
+    const std::string& name = kill.container->spec.name;
+    Tell(id, {EventType::kNormal, "Killing", "Stopping container " + name, name});
     stops.emplace_back([&, kill] {
       if (!at_once) return KillContainer(kill, time);
       if (auto done = containers_.Stop(kill.running->id, Seconds(0)); !done) log::warn("{}", done.error().message());
@@ -109,7 +115,10 @@ Result<> PodEngine::Stop(const SandboxId& id, std::optional<Seconds> grace) {
   }
   for (std::thread& stop : stops) stop.join();
   if (engine_.ending) return Error::Make(ErrorCode::kUnavailable, "the daemon is ending");
-  RETURN_IF_ERROR(sandboxes_.Stop(id));
+  if (auto stopped = sandboxes_.Stop(id); !stopped) {
+    Tell(id, {EventType::kWarning, "FailedKillPod", "Error killing pod: " + stopped.error().message(), ""});
+    return stopped;
+  }
   prober_.RemovePod(id);
   OnChange(id);
   return {};

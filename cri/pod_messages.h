@@ -1,0 +1,18 @@
+// What is known of pods as messages of fermata.v1. Pure; any thread.
+#pragma once
+
+#include "cri/api/fermata_v1.pb.h"
+#include "sandbox/pods/pod_engine.h"
+#include "sandbox/pods/pod_events.h"
+#include "sandbox/pods/pod_status.h"
+#include "sandbox/stats/collector.h"
+
+namespace fermata::cri {
+
+void FillStatus(const sandbox::pods::PodView& view, ::fermata::v1::PodStatus& status);
+void FillEvent(const sandbox::pods::PodEvent& event, ::fermata::v1::PodEvent& out);
+
+void FillStats(const sandbox::pods::PodView& view, const sandbox::stats::PodSample& sample,
+               const std::vector<sandbox::pods::ProbeRuns>& probes, ::fermata::v1::PodStats& out);
+
+}  // namespace fermata::cri
