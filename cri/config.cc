@@ -91,6 +91,7 @@ constexpr std::array kKeys = {
         [](auto& f, auto& n, DaemonConfig& c) { return TakeChoice(f, n, "cni", "builtin", c.builtin_for_cri); }},
     Key{"network.pods",
         [](auto& f, auto& n, DaemonConfig& c) { return TakeChoice(f, n, "none", "builtin", c.builtin_for_pods); }},
+    Key{"pods.dir", [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.pods_dir); }},
     Key{"images.hosts_dir",
         [](auto& f, auto& n, DaemonConfig& c) { return Take(f, n, "a string", c.registry_hosts_dir); }},
     Key{"images.auth_files", [](auto& f, auto& n, DaemonConfig& c) { return TakeList(f, n, c.registry_auth_files); }},
@@ -139,6 +140,10 @@ Result<> ReadTable(const std::string& file, const toml::table& table, const std:
 }
 
 }  // namespace
+
+std::string DaemonConfig::PodsDir() const {
+  return pods_dir == DaemonConfig{}.pods_dir && !Instance().empty() ? "" : pods_dir;
+}
 
 std::string DaemonConfig::Instance() const {
   if (data_dir == DaemonConfig{}.data_dir) return {};

@@ -112,6 +112,29 @@ void FillEvent(const sandbox::pods::PodEvent& event, ::fermata::v1::PodEvent& ou
   out.set_last_unix_nanos(event.last_ns);
 }
 
+void FillFile(const sandbox::pods::ManifestDirectory::File& file, ::fermata::v1::ManifestFile& out) {
+  out.set_path(file.path);
+  out.mutable_pods()->Assign(file.pods.begin(), file.pods.end());
+  out.set_error(file.error);
+}
+
+void FillChange(const sandbox::pods::PodChange& change, const sandbox::SandboxSpec& pod,
+                ::fermata::v1::PodChange& out) {
+  using Action = sandbox::pods::PodChange::Action;
+  out.set_namespace_(pod.name_space);
+  out.set_name(pod.name);
+  out.set_action(change.action == Action::kCreated     ? ::fermata::v1::PodChange::CREATED
+                 : change.action == Action::kUnchanged ? ::fermata::v1::PodChange::UNCHANGED
+                                                       : ::fermata::v1::PodChange::REPLACED);
+  for (const sandbox::pods::FieldDifference& field : change.fields) {
+    ::fermata::v1::FieldChange& difference = *out.add_fields();
+    difference.set_path(field.path);
+    difference.set_before(field.before);
+    difference.set_after(field.after);
+    difference.set_replaces(true);
+  }
+}
+
 void FillStats(const PodView& view, const sandbox::stats::PodSample& sample, const std::vector<ProbeRuns>& probes,
                ::fermata::v1::PodStats& out) {
   out.set_pod_id(view.sandbox->id.str());

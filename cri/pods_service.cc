@@ -21,6 +21,19 @@ using sandbox::pods::PodView;
 
 constexpr Visibility kEverything{.cri = true, .pods = true};
 
+sandbox::pods::Existing ExistingOf(fv1::ApplyRequest::Existing existing) {
+  switch (existing) {
+    case fv1::ApplyRequest::REPLACE:
+      return sandbox::pods::Existing::kReplace;
+    case fv1::ApplyRequest::CHANGE:
+      return sandbox::pods::Existing::kKeep;
+    case fv1::ApplyRequest::CHANGE_OR_REPLACE:
+      return sandbox::pods::Existing::kReplaceIfOther;
+    default:
+      return sandbox::pods::Existing::kRefuse;
+  }
+}
+
 }  // namespace
 
 std::chrono::seconds PodsService::IdleTime() const {
@@ -79,18 +92,22 @@ grpc::ServerUnaryReactor* PodsService::Apply(grpc::CallbackServerContext*, const
   return new LongCall("Pods.Apply", engine_.tasks, [=, this](const LongCall::Cancellation& cancellation) -> Result<> {
     const Client present(*this);
     const sandbox::pods::PodEngine::ApplyRequest apply{request->manifest(), request->file_name(),
-                                                       request->allow_ignored()};
+                                                       request->allow_ignored(), ExistingOf(request->existing())};
     std::vector<std::string> ignored;
-    ASSIGN_OR_RETURN(const auto planned, pods_.Check(apply, ignored));
+    ASSIGN_OR_RETURN(auto planned, pods_.Check(apply, ignored));
     response->mutable_ignored()->Assign(ignored.begin(), ignored.end());
     if (request->dry_run()) {
-      for (const sandbox::pods::PodManifest& pod : planned) FillPlanned(pod, *response->add_planned());
-      return {};
+      for (const sandbox::pods::PodManifest& pod : planned.pods) FillPlanned(pod, *response->add_planned());
+    } else {
+      ASSIGN_OR_RETURN(planned.changes, pods_.Apply(apply, cancellation));
+      for (const sandbox::pods::PodChange& change : planned.changes) {
+        ASSIGN_OR_RETURN(const PodView view, pods_.View(change.id));
+        FillStatus(view, *response->add_pods());
+      }
     }
-    ASSIGN_OR_RETURN(const auto ids, pods_.Apply(apply, cancellation));
-    for (const sandbox::SandboxId& id : ids) {
-      ASSIGN_OR_RETURN(const PodView view, pods_.View(id));
-      FillStatus(view, *response->add_pods());
+    if (apply.existing == sandbox::pods::Existing::kRefuse) return {};
+    for (size_t i = 0; i < planned.changes.size(); ++i) {
+      FillChange(planned.changes[i], planned.pods[i].sandbox, *response->add_changes());
     }
     return {};
   });
@@ -100,7 +117,11 @@ grpc::ServerUnaryReactor* PodsService::List(grpc::CallbackServerContext* context
                                             fv1::ListPodsResponse* response) {
   return ServeNow("Pods.List", context, [&]() -> Result<> {
     const Client present(*this);
-    for (const PodView& view : pods_.List(request->all())) FillStatus(view, *response->add_pods());
+    for (const PodView& view : pods_.List(request->all())) FillAll(view, *response->add_pods());
+    if (manifests_ == nullptr) return {};
+    for (const auto& file : manifests_->Files()) {
+      if (!file.error.empty()) FillFile(file, *response->add_broken_files());
+    }
     return {};
   });
 }

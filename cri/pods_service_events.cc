@@ -1,6 +1,8 @@
 // What fermata.v1 tells of pods: ListEvents, WatchEvents, Describe, Stats.
 #include <poll.h>
 
+#include <algorithm>
+
 #include "cri/planned_pod.h"
 #include "cri/pod_messages.h"
 #include "cri/pods_service.h"
@@ -16,13 +18,23 @@ Result<std::optional<sandbox::SandboxId>> PodsService::FindIfNamed(const std::st
   return std::optional(std::move(id));
 }
 
+void PodsService::FillAll(const sandbox::pods::PodView& view, fv1::PodStatus& status) const {
+  FillStatus(view, status);
+  if (manifests_ == nullptr || view.sandbox->spec.owner != sandbox::Owner::kPods) return;
+  const std::string name = status.namespace_() + "/" + status.name();
+  for (const auto& file : manifests_->Files()) {
+    if (std::ranges::count(file.pods, name) > 0) status.set_manifest_file(file.path);
+  }
+}
+
 grpc::ServerUnaryReactor* PodsService::ListEvents(grpc::CallbackServerContext* context,
                                                   const fv1::ListEventsRequest* request,
                                                   fv1::ListEventsResponse* response) {
   return ServeNow("Pods.ListEvents", context, [&]() -> Result<> {
     const Client present(*this);
     ASSIGN_OR_RETURN(const std::optional<sandbox::SandboxId> id, FindIfNamed(request->pod()));
-    for (const PodEvent& event : pods_.events().After(0, id ? &*id : nullptr)) FillEvent(event, *response->add_events());
+    for (const PodEvent& event : pods_.events().After(0, id ? &*id : nullptr))
+      FillEvent(event, *response->add_events());
     return {};
   });
 }
@@ -64,7 +76,7 @@ grpc::ServerUnaryReactor* PodsService::Describe(grpc::CallbackServerContext* con
     const Client present(*this);
     ASSIGN_OR_RETURN(const sandbox::SandboxId id, Find(request->pod()));
     ASSIGN_OR_RETURN(const sandbox::pods::PodView view, pods_.View(id));
-    FillStatus(view, *response->mutable_status());
+    FillAll(view, *response->mutable_status());
     if (const auto manifest = pods_.ManifestOf(id)) FillPlanned(*manifest, *response->mutable_planned());
     for (const PodEvent& event : pods_.events().After(0, &id)) FillEvent(event, *response->add_events());
     return {};

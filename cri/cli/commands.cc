@@ -73,19 +73,26 @@ Result<int> Info(const Global& global) {
   fv1::InfoResponse info;
   RETURN_IF_ERROR(ToResult(client.system->Info(&context, {}, &info)));
   if (global.json) return PrintJson(info);
-  std::cout << FormatTable({{"version", info.version()},
-                            {"daemon pid", std::to_string(info.pid())},
-                            {"socket", info.socket()},
-                            {"data directory", info.data_dir()},
-                            {"run directory", info.run_dir()},
-                            {"cgroup driver", info.cgroup_driver()},
-                            {"cgroup root", info.cgroup_root()},
-                            {"controllers", info.controllers().empty() ? "none" : Joined(info.controllers(), " ")},
-                            {"network", info.network_ready() ? "ready" : info.network_reason()},
-                            {"pods", std::to_string(info.pods())},
-                            {"containers", std::to_string(info.containers())},
-                            {"images", std::to_string(info.images())},
-                            {"kernel", info.kernel()}});
+  std::vector<std::vector<std::string>> rows = {
+      {"version", info.version()},
+      {"daemon pid", std::to_string(info.pid())},
+      {"socket", info.socket()},
+      {"data directory", info.data_dir()},
+      {"run directory", info.run_dir()},
+      {"cgroup driver", info.cgroup_driver()},
+      {"cgroup root", info.cgroup_root()},
+      {"controllers", info.controllers().empty() ? "none" : Joined(info.controllers(), " ")},
+      {"network", info.network_ready() ? "ready" : info.network_reason()},
+      {"pods", std::to_string(info.pods())},
+      {"containers", std::to_string(info.containers())},
+      {"images", std::to_string(info.images())},
+      {"kernel", info.kernel()},
+      {"manifests", info.pods_dir().empty() ? "none" : info.pods_dir()}};
+  for (const fv1::ManifestFile& file : info.pods_files()) {
+    rows.push_back({"manifest", Printable(file.path()) + ": " +
+                                    (file.error().empty() ? Joined(file.pods(), ", ") : Printable(file.error()))});
+  }
+  std::cout << FormatTable(rows);
   return 0;
 }
 

@@ -171,7 +171,8 @@ std::vector<std::string> NamesOfDaemon(const std::string& kind) {
   } else {
     fv1::ListImagesResponse images;
     if (!client->images->List(&context, {}, &images).ok()) return names;
-    for (const fv1::ImageInfo& image : images.images()) names.insert(names.end(), image.tags().begin(), image.tags().end());
+    for (const fv1::ImageInfo& image : images.images())
+      names.insert(names.end(), image.tags().begin(), image.tags().end());
   }
   return names;
 }

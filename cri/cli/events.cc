@@ -49,8 +49,12 @@ Listing EventListing(const fv1::ListEventsResponse& events) {
   Listing listing;
   listing.kind = "event";
   listing.name_column = 3;
-  listing.columns = {{"LAST SEEN", "LastSeen"}, {"TYPE", "Type"},       {"REASON", "Reason"},
-                     {"OBJECT", "Object"},      {"MESSAGE", "Message"}, {"COUNT", "Count", Shown::kWide},
+  listing.columns = {{"LAST SEEN", "LastSeen"},
+                     {"TYPE", "Type"},
+                     {"REASON", "Reason"},
+                     {"OBJECT", "Object"},
+                     {"MESSAGE", "Message"},
+                     {"COUNT", "Count", Shown::kWide},
                      {"FIRST SEEN", "FirstSeen", Shown::kWide}};
   for (const fv1::PodEvent& event : events.events()) {
     std::vector<std::string>& row = listing.rows.emplace_back(EventRow(event, NowNs()));

@@ -25,9 +25,9 @@ constexpr std::chrono::seconds kBesidesGrace{15};  // what the end of a pod take
 std::string TextOf(const Unit& unit) {
   return "[Unit]\nDescription=" + unit.description +
          "\nWants=network-online.target fermatad.service\nAfter=network-online.target fermatad.service\n\n[Service]\n"
-         "Type=" + unit.type + "\nExecStart=" + unit.start + "\n" +
-         (unit.stop.empty() ? "" : "ExecStop=" + unit.stop + "\n") + unit.more +
-         "TimeoutStopSec=" + std::to_string(unit.stop_time.count()) +
+         "Type=" +
+         unit.type + "\nExecStart=" + unit.start + "\n" + (unit.stop.empty() ? "" : "ExecStop=" + unit.stop + "\n") +
+         unit.more + "TimeoutStopSec=" + std::to_string(unit.stop_time.count()) +
          "\n\n[Install]\nWantedBy=multi-user.target\n";
 }
 

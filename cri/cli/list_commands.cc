@@ -1,6 +1,8 @@
 // `fermata pods` and `fermata ps`.
 #include <fmt/format.h>
 
+#include <iostream>
+
 #include "cri/cli/client.h"
 #include "cri/cli/commands.h"
 #include "cri/cli/listing.h"
@@ -42,14 +44,15 @@ Listing PodListing(const fv1::ListPodsResponse& pods, bool all) {
                      {"IP", "IP"},
                      {"OWNER", "Owner", all ? Shown::kAlways : Shown::kWide},
                      {"UID", "UID", Shown::kWide},
+                     {"MANIFEST", "Manifest", Shown::kWide},
                      {"PHASE", "Phase", Shown::kTemplates},
                      {"IPS", "IPs", Shown::kTemplates}};
   for (const fv1::PodStatus& pod : pods.pods()) {
-    listing.rows.push_back({pod.id().substr(0, kShortId), Printable(pod.name()), Printable(pod.namespace_()),
-                            ReadyText(pod), Printable(StatusText(pod)), RestartsText(pod, NowNs()),
-                            ShortAge(pod.created_at_unix_nanos(), NowNs()),
-                            pod.ips().empty() ? "<none>" : pod.ips(0), pod.owner(), Printable(pod.uid()), pod.phase(),
-                            Joined(pod.ips(), ",")});
+    listing.rows.push_back(
+        {pod.id().substr(0, kShortId), Printable(pod.name()), Printable(pod.namespace_()), ReadyText(pod),
+         Printable(StatusText(pod)), RestartsText(pod, NowNs()), ShortAge(pod.created_at_unix_nanos(), NowNs()),
+         pod.ips().empty() ? "<none>" : pod.ips(0), pod.owner(), Printable(pod.uid()),
+         pod.manifest_file().empty() ? "<none>" : Printable(pod.manifest_file()), pod.phase(), Joined(pod.ips(), ",")});
   }
   return listing;
 }
@@ -90,6 +93,10 @@ Listing ContainerListing(const fv1::ListPodsResponse& pods, bool all) {
 Result<int> ListPods(const Global& global, bool all) {
   ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
   ASSIGN_OR_RETURN(const fv1::ListPodsResponse pods, FetchPods(client, all));
+  // Beside the list, so that who reads it finds pods alone in it.
+  for (const fv1::ManifestFile& file : pods.broken_files()) {
+    std::cerr << "fermata: " << Printable(file.path()) << " counts for nothing: " << Printable(file.error()) << "\n";
+  }
   return PrintListing(global, PodListing(pods, all), pods);
 }
 

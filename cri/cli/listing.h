@@ -1,8 +1,9 @@
-// What a command lists, and the forms in which it is printed: a table, -o json|yaml|wide|name, or a template. One thread.
+// What a command lists, and the forms in which it is printed: a table, -o json|yaml|wide|name, or a template. One
+// thread.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <google/protobuf/message.h>
+#include <CLI/CLI.hpp>
 
 #include <string>
 #include <vector>

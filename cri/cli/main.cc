@@ -24,6 +24,7 @@ struct Parsed {
   cli::RunOptions run;
   cli::LogsOptions logs;
   cli::EventsOptions events;
+  cli::TopOptions top;
   cli::ExecOptions exec;
   cli::StreamOptions stream;
   std::vector<std::string> names;
@@ -33,6 +34,19 @@ struct Parsed {
   bool force = false;
   std::function<Result<int>()> command;
 };
+
+void AddWaitOptions(CLI::App& command, cli::RunOptions& options) {
+  CLI::Option* wait =
+      command
+          .add_option("--wait", options.wait,
+                      "return when all pods are ready, or have ended; the exit status is then 0, or that "
+                      "of the first container that failed")
+          ->check(CLI::IsMember({"ready", "completed"}))
+          ->option_text("ready|completed");
+  command.add_option("--timeout", options.timeout_seconds, "of --wait, in seconds: 90, 90s, 10m, 2h (default: none)")
+      ->transform(CLI::AsNumberWithUnit(std::map<std::string, int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}}))
+      ->needs(wait);
+}
 
 void AddPodCommands(CLI::App& app, Parsed& p) {
   CLI::App* run = app.add_subcommand("run",
@@ -44,7 +58,21 @@ void AddPodCommands(CLI::App& app, Parsed& p) {
   run->add_flag("--keep", p.run.keep, "keep the pods when they are over, for logs and pods");
   run->add_flag("--allow-ignored", p.run.allow_ignored, "leave out what is not honoured, and say so");
   run->add_flag("--dry-run", p.run.dry_run, "only print what would be made; shows no values of variables and files");
+  run->add_flag("--replace", p.run.replace, "stop and remove pods of these names that are there");
+  AddWaitOptions(*run, p.run);
   run->callback([&p] { p.command = [&p] { return cli::Run(p.global, p.run); }; });
+
+  CLI::App* apply =
+      app.add_subcommand("apply",
+                         "Make pods be as their manifest says: start those that are not there, leave those "
+                         "that were made from the same, and tell field by field what differs in others");
+  apply->add_option("FILE", p.run.file, "Pod YAML; - for standard input")->required();
+  apply->add_flag("--replace,--force", p.run.replace, "stop pods that differ, and start them anew");
+  apply->add_flag("--allow-ignored", p.run.allow_ignored, "leave out what is not honoured, and say so");
+  apply->add_flag("--dry-run", p.run.dry_run, "only tell what would be done, and what differs");
+  AddWaitOptions(*apply, p.run);
+  cli::AddShowOptions(*apply, p.global);
+  apply->callback([&p] { p.command = [&p] { return cli::Apply(p.global, p.run); }; });
 
   CLI::App* validate = app.add_subcommand("validate", "Check a manifest, without a daemon: all errors at once");
   validate->add_option("FILE", p.run.file, "Pod YAML; - for standard input")->required();
@@ -60,8 +88,9 @@ void AddPodCommands(CLI::App& app, Parsed& p) {
   });
 
   CLI::App* restart =
-      app.add_subcommand("restart", "Stop pods gracefully and start them again from their manifests, as new pods: "
-                                    "containers, emptyDir volumes and logs begin anew, claims stay. Prints the new ids");
+      app.add_subcommand("restart",
+                         "Stop pods gracefully and start them again from their manifests, as new pods: "
+                         "containers, emptyDir volumes and logs begin anew, claims stay. Prints the new ids");
   restart->add_option("POD", p.names, "names, or ids or their beginnings")->required();
   restart->add_option("-t,--time", p.grace, "seconds before the kill (default: what the manifest says)")
       ->check(CLI::NonNegativeNumber);
@@ -86,15 +115,27 @@ void AddLookCommands(CLI::App& app, Parsed& p) {
   cli::AddListOptions(*ps, p.global);
   ps->callback([&p] { p.command = [&p] { return cli::ListContainers(p.global, p.all); }; });
 
-  CLI::App* describe = app.add_subcommand("describe", "Show all that is known of pods: containers and how the last of "
-                                                      "them ended, probes, mounts, volumes, conditions, events");
+  CLI::App* describe = app.add_subcommand("describe",
+                                          "Show all that is known of pods: containers and how the last of "
+                                          "them ended, probes, mounts, volumes, conditions, events");
   describe->add_option("POD", p.names, "names, or ids or their beginnings")->required();
   cli::AddShowOptions(*describe, p.global);
   describe->callback([&p] { p.command = [&p] { return cli::Describe(p.global, p.names); }; });
 
+  CLI::App* top = app.add_subcommand(
+      "top",
+      "Show what pods use: CPU in thousandths of one, memory, tasks, pressure (percent of the last ten seconds in "
+      "which something waited for CPU/memory/disks), traffic, restarts and how their probes came out lately. On a "
+      "terminal until Ctrl-C");
+  top->add_option("POD", p.top.pod, "this one with its containers: name or id (default: all that run)");
+  top->add_flag("--no-stream", p.top.no_stream, "one table");
+  cli::AddListOptions(*top, p.global);
+  top->callback([&p] { p.command = [&p] { return cli::Top(p.global, p.top); }; });
+
   CLI::App* events =
-      app.add_subcommand("events", "Show what happened to pods, the newest last; of pods that are there, and since the "
-                                   "daemon was started");
+      app.add_subcommand("events",
+                         "Show what happened to pods, the newest last; of pods that are there, and since the "
+                         "daemon was started");
   events->add_option("POD", p.events.pod, "only of this one: name or id");
   events->add_flag("-f,--follow", p.events.follow, "go on with what happens; of one pod, until it is removed");
   cli::AddListOptions(*events, p.global);
@@ -160,8 +201,9 @@ void AddOtherCommands(CLI::App& app, Parsed& p) {
   CLI::App* generate = app.add_subcommand("generate", "Print files for other programs");
   generate->require_subcommand(1);
   CLI::App* systemd = generate->add_subcommand(
-      "systemd", "Print a unit that runs a manifest, or that starts a pod which is there at boot, from the manifest "
-                 "that the daemon keeps; for /etc/systemd/system/NAME.service");
+      "systemd",
+      "Print a unit that runs a manifest, or that starts a pod which is there at boot, from the manifest "
+      "that the daemon keeps; for /etc/systemd/system/NAME.service");
   systemd->add_option("FILE|POD", p.run.file, "Pod YAML, or the name or id of a pod")->required();
   systemd->callback([&p] { p.command = [&p] { return cli::GenerateSystemd(p.global, p.run.file); }; });
 

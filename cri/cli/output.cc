@@ -46,8 +46,8 @@ std::string Age(int64_t unix_ns, int64_t now_ns) {
 std::string ShortAge(int64_t unix_ns, int64_t now_ns) {
   if (unix_ns == 0) return "-";
   struct Unit {
-    int64_t seconds, until;         // used below so many of it
-    int64_t detailed_until;         // below so many, with the next smaller unit
+    int64_t seconds, until;  // used below so many of it
+    int64_t detailed_until;  // below so many, with the next smaller unit
     const char *name, *smaller_name;
     int64_t smaller_seconds;
   };

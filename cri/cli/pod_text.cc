@@ -77,8 +77,9 @@ std::string StatusText(const fv1::PodStatus& pod) {
     }
   }
   if (text != "Completed" || !runs) return text;
-  const bool ready = std::ranges::any_of(
-      pod.conditions(), [](const fv1::PodCondition& condition) { return condition.type() == "Ready" && condition.status(); });
+  const bool ready = std::ranges::any_of(pod.conditions(), [](const fv1::PodCondition& condition) {
+    return condition.type() == "Ready" && condition.status();
+  });
   return ready ? "Running" : "NotReady";
 }
 

@@ -100,31 +100,6 @@ Result<> PodEngine::NameHold::Take(const SandboxSpec& pod) {
   return {};
 }
 
-Result<> PodEngine::CheckNameIsFree(const SandboxSpec& wanted) const {
-  for (const PodView& other : List(false)) {
-    if (other.sandbox->spec.name != wanted.name || other.sandbox->spec.name_space != wanted.name_space) continue;
-    return Error::Make(ErrorCode::kAlreadyExists, "pod ", wanted.name, " exists already (", other.phase,
-                       "); remove it with: fermata rm ", wanted.name);
-  }
-  return {};
-}
-
-Result<std::vector<PodManifest>> PodEngine::Check(const ApplyRequest& request,
-                                                  std::vector<std::string>& ignored) const {
-  ASSIGN_OR_RETURN(std::vector<PodManifest> pods,
-                   ParseManifest(request.manifest, request.file_name, {request.allow_ignored, &ignored}));
-  RETURN_IF_ERROR(CheckPods(pods));
-  return pods;
-}
-
-Result<> PodEngine::CheckPods(const std::vector<PodManifest>& pods) const {
-  for (const PodManifest& pod : pods) {
-    RETURN_IF_ERROR(CheckNameIsFree(pod.sandbox));
-    RETURN_IF_ERROR(CheckClaims(engine_, pod), "pod ", pod.sandbox.name);
-  }
-  return {};
-}
-
 Result<std::vector<PodEngine::EarlyEvent>> PodEngine::PullImages(
     const PodManifest& manifest, const std::shared_ptr<const overlay::Cancellation>& cancellation) {
   std::vector<EarlyEvent> events;
@@ -134,30 +109,35 @@ Result<std::vector<PodEngine::EarlyEvent>> PodEngine::PullImages(
   return events;
 }
 
-Result<std::vector<SandboxId>> PodEngine::Apply(const ApplyRequest& request,
+Result<std::vector<PodChange>> PodEngine::Apply(const ApplyRequest& request,
                                                 const std::shared_ptr<const overlay::Cancellation>& cancellation) {
   std::vector<std::string> ignored;
   ASSIGN_OR_RETURN(const std::vector<PodManifest> pods,
                    ParseManifest(request.manifest, request.file_name, {request.allow_ignored, &ignored}));
   NameHold names(*this);
   for (const PodManifest& pod : pods) RETURN_IF_ERROR(names.Take(pod.sandbox));
-  RETURN_IF_ERROR(CheckPods(pods));
-  std::vector<std::vector<EarlyEvent>> pulls;
-  for (const PodManifest& pod : pods) {
-    ASSIGN_OR_RETURN(std::vector<EarlyEvent> events, PullImages(pod, cancellation));
-    pulls.push_back(std::move(events));
+  ASSIGN_OR_RETURN(std::vector<PodChange> changes, PlanChanges(request, pods));
+  std::vector<std::vector<EarlyEvent>> pulls(pods.size());
+  for (size_t i = 0; i < pods.size(); ++i) {
+    if (changes[i].action == PodChange::Action::kUnchanged) continue;
+    ASSIGN_OR_RETURN(pulls[i], PullImages(pods[i], cancellation));
   }
-  std::vector<SandboxId> ids;
+  std::vector<SandboxId> added;
   for (uint32_t index = 0; index < pods.size(); ++index) {
-    auto id = ApplyOne(pods[index], request, index, pulls[index]);
+    PodChange& change = changes[index];
+    if (change.action == PodChange::Action::kUnchanged) continue;
+    const SandboxPtr old = change.action == PodChange::Action::kReplaced ? engine_.store->Find(change.id) : nullptr;
+    auto id = old == nullptr ? ApplyOne(pods[index], request, index, pulls[index])
+                             : ReplaceOne(*old, {pods[index], request, index, std::nullopt}, pulls[index]);
     if (id) {
-      ids.push_back(*id);
+      change.id = *id;
+      if (old == nullptr) added.push_back(*id);
       continue;
     }
-    for (const SandboxId& made : ids) (void)Remove(made, true);
+    for (const SandboxId& made : added) (void)Remove(made, true);  // the first failure is what is told
     return std::move(id).error().Wrap("pod ", pods[index].sandbox.name);
   }
-  return ids;
+  return changes;
 }
 
 }  // namespace fermata::sandbox::pods

@@ -23,6 +23,7 @@
 #include "sandbox/engine.h"
 #include "sandbox/pods/change_notifier.h"
 #include "sandbox/pods/manifest.h"
+#include "sandbox/pods/manifest_diff.h"
 #include "sandbox/pods/pod_events.h"
 #include "sandbox/pods/pod_status.h"
 #include "sandbox/probe/probe_runner.h"
@@ -38,6 +39,20 @@ struct ProbeRuns {
   std::vector<probe::Outcome> results;
 };
 
+// What is to become of a pod that has the name of one of a manifest.
+enum class Existing : uint8_t {
+  kRefuse,          // kAlreadyExists
+  kReplace,         // stopped, and removed when the new one has started
+  kKeep,            // stays when it was made from the same; else kFailedPrecondition names what differs
+  kReplaceIfOther,  // stays when it was made from the same, unless the machine went down under it; else replaced
+};
+
+struct PodChange {
+  enum class Action : uint8_t { kCreated, kUnchanged, kReplaced } action = Action::kCreated;
+  SandboxId id;                         // of the pod that is there now, or was when this was only planned
+  std::vector<FieldDifference> fields;  // from the old manifest to the new one
+};
+
 class PodEngine {
  public:
   PodEngine(Engine& engine, SandboxManager& sandboxes, ContainerManager& containers, probe::GrpcCheck grpc);
@@ -51,20 +66,25 @@ class PodEngine {
   struct ApplyRequest {
     std::string manifest, file_name;
     bool allow_ignored = false;  // see ManifestOptions
+    Existing existing = Existing::kRefuse;
+  };
+  struct Planned {
+    std::vector<PodManifest> pods;
+    std::vector<PodChange> changes;  // one a pod
   };
   // What Apply would make, without making anything; `ignored` gets what it would leave out. Claims and names are looked
   // at, images are not.
-  Result<std::vector<PodManifest>> Check(const ApplyRequest& request, std::vector<std::string>& ignored) const;
+  Result<Planned> Check(const ApplyRequest& request, std::vector<std::string>& ignored) const;
   // Nothing is started unless every document is valid and every image there, or pulled, which `cancellation` may end.
-  // On failure the pods of this call are removed again.
-  Result<std::vector<SandboxId>> Apply(const ApplyRequest& request,
+  // On failure the pods that this call has added are removed again; one that could not be replaced stays, stopped.
+  Result<std::vector<PodChange>> Apply(const ApplyRequest& request,
                                        const std::shared_ptr<const overlay::Cancellation>& cancellation);
   // Graceful; unset: the manifest's own time, 0: kills at once, without hooks. The pod stays listed.
   Result<> Stop(const SandboxId& id, std::optional<std::chrono::seconds> grace);
-  // Stops it as Stop does, and starts a pod of a new uid from the manifest that it was made from, its attempt one higher;
-  // the old one is removed then. kFailedPrecondition for what is not of a manifest. What the new one needs of images
-  // and claims is looked for before the old one is stopped; when it does not start all the same, the old one stays,
-  // stopped.
+  // Stops it as Stop does, and starts a pod of a new uid from the manifest that it was made from, its attempt one
+  // higher; the old one is removed then. kFailedPrecondition for what is not of a manifest. What the new one needs of
+  // images and claims is looked for before the old one is stopped; when it does not start all the same, the old one
+  // stays, stopped.
   Result<SandboxId> Restart(const SandboxId& id, std::optional<std::chrono::seconds> grace,
                             const std::shared_ptr<const overlay::Cancellation>& cancellation);
   // kFailedPrecondition for a running one without `force`.
@@ -88,16 +108,21 @@ class PodEngine {
     SandboxId id;
     PodManifest manifest;  // does not change once the worker is known
     std::atomic<bool> stopping = false;
-    std::mutex mutex;              // one Sync, or beginning of a Stop, at a time; guards what follows
-    std::set<ContainerId> hooked;  // those whose postStart is under way
-    std::set<ContainerId> killed;  // those that are being killed for a probe or a hook
-    std::set<ContainerId> waited;  // those that have exited and whose back-off was told
-    bool finishing = false;        // its sidecars are being stopped
+    std::mutex mutex;                 // one Sync, or beginning of a Stop, at a time; guards what follows
+    std::set<ContainerId> hooked;     // those whose postStart is under way
+    std::set<ContainerId> killed;     // those that are being killed for a probe or a hook
+    std::set<ContainerId> waited;     // those that have exited and whose back-off was told
+    bool finishing = false;           // its sidecars are being stopped
     mutable std::mutex probes_mutex;  // guards probes; no other lock is taken with it held
     std::map<std::pair<std::string, probe::ProbeType>, std::vector<probe::Outcome>> probes;  // what they came to lately
   };
   using WorkerPtr = std::shared_ptr<Worker>;
 
+  // What happened to a pod before there was one.
+  struct EarlyEvent {
+    EventText text;
+    int64_t at_ns = 0;
+  };
   // The names of pods that are being made or made anew; one call at a time.
   class NameHold {
    public:
@@ -112,13 +137,19 @@ class PodEngine {
     PodEngine& engine_;
     std::vector<std::pair<std::string, std::string>> taken_;
   };
-  Result<> CheckNameIsFree(const SandboxSpec& wanted) const;
-  Result<> CheckPods(const std::vector<PodManifest>& pods) const;
-  // What happened to a pod before there was one.
-  struct EarlyEvent {
-    EventText text;
-    int64_t at_ns = 0;
+  // The pod of a manifest that has the name; nullptr: none.
+  [[nodiscard]] SandboxPtr FindNamed(const SandboxSpec& wanted) const;
+  Result<PodChange> PlanOne(const ApplyRequest& request, const PodManifest& pod) const;
+  Result<std::vector<PodChange>> PlanChanges(const ApplyRequest& request, const std::vector<PodManifest>& pods) const;
+  // Stops `old` and starts `manifest` in its place, whose images are there.
+  struct Replacement {
+    const PodManifest& manifest;
+    const ApplyRequest& request;
+    uint32_t index = 0;
+    std::optional<std::chrono::seconds> grace;
   };
+  Result<SandboxId> ReplaceOne(const SandboxRecord& old, const Replacement& fresh,
+                               const std::vector<EarlyEvent>& before);
   Result<SandboxId> ApplyOne(const PodManifest& manifest, const ApplyRequest& request, uint32_t index,
                              const std::vector<EarlyEvent>& before);
   Result<std::vector<EarlyEvent>> PullImages(const PodManifest& manifest,

@@ -11,7 +11,8 @@ namespace {
 std::string OneLine(std::string_view text, size_t limit) {
   const size_t end = text.find_last_not_of(" \t\r\n");
   std::string line(text.substr(0, end == std::string_view::npos ? 0 : end + 1));
-  std::ranges::replace_if(line, [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  std::ranges::replace_if(
+      line, [](char c) { return c == '\n' || c == '\r'; }, ' ');
   const bool cut = line.size() > limit;
   if (cut) {
     size_t size = limit;

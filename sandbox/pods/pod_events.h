@@ -1,5 +1,5 @@
-// PodEvents: what happened to the pods of manifests, in kubelet's words. Owns the events, in memory: a new daemon begins
-// with none. Bounded; the oldest go first. Thread-safe; nothing here blocks.
+// PodEvents: what happened to the pods of manifests, in kubelet's words. Owns the events, in memory: a new daemon
+// begins with none. Bounded; the oldest go first. Thread-safe; nothing here blocks.
 #pragma once
 
 #include <cstdint>

@@ -63,8 +63,7 @@ Result<> EnsureImages(Engine& engine, const PodManifest& pod,
   for (const auto* list : {&pod.init_containers, &pod.containers}) {
     for (const PodContainer& container : *list) {
       const ImageWish wish{container.spec.image, container.pull_policy, container.spec.name};
-      RETURN_IF_ERROR(EnsureImage(engine, wish, pod.pull_auths, cancellation, told), "container ",
-                      container.spec.name);
+      RETURN_IF_ERROR(EnsureImage(engine, wish, pod.pull_auths, cancellation, told), "container ", container.spec.name);
     }
   }
   for (const PodVolume& volume : pod.volumes) {

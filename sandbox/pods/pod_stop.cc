@@ -45,19 +45,19 @@ void PodEngine::RunPreStop(const Kill& kill, Seconds limit) {
   const SandboxId& pod = kill.running->sandbox;
   const LivePtr live = engine_.live.Get(pod);
   const auto ended = std::make_shared<std::atomic<bool>>(false);
-  runner_.RunHook({pod, kill.running->id}, *kill.container->probes.pre_stop, limit,
-                  [this, pod, live, ended, name = kill.container->spec.name](const Result<>& done) {
-                    if (!done) {
-                      log::warn("preStop of {}: {}", name, done.error().message());
-                      Tell(pod, {EventType::kWarning, "FailedPreStopHook",
-                                 "PreStopHook failed: " + done.error().message(), name});
-                    }
-                    {
-                      const std::lock_guard lock(live->mutex);
-                      *ended = true;
-                    }
-                    live->changed.notify_all();
-                  });
+  runner_.RunHook(
+      {pod, kill.running->id}, *kill.container->probes.pre_stop, limit,
+      [this, pod, live, ended, name = kill.container->spec.name](const Result<>& done) {
+        if (!done) {
+          log::warn("preStop of {}: {}", name, done.error().message());
+          Tell(pod, {EventType::kWarning, "FailedPreStopHook", "PreStopHook failed: " + done.error().message(), name});
+        }
+        {
+          const std::lock_guard lock(live->mutex);
+          *ended = true;
+        }
+        live->changed.notify_all();
+      });
   WaitForChange(pod, Clock::now() + limit, [&] {
     const ContainerPtr now = engine_.store->Find(kill.running->id);
     return *ended || now == nullptr || now->state != ContainerState::kRunning;

@@ -92,8 +92,8 @@ bool PodEngine::DeadlineIsOver(const WorkerPtr& worker, const SandboxRecord& san
     return false;
   }
   log::info("pod {}: its activeDeadlineSeconds are over", sandbox.spec.name);
-  Tell(worker->id, {EventType::kNormal, "DeadlineExceeded",
-                    "Pod was active on the node longer than the specified deadline", ""});
+  Tell(worker->id,
+       {EventType::kNormal, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline", ""});
   // First, or a daemon that ends now would leave a pod that seems to have succeeded.
   (void)engine_.store->Update(worker->id, [](SandboxRecord& r) { r.reason = "DeadlineExceeded"; });
   StopLater(worker);
@@ -209,8 +209,8 @@ void PodEngine::EndPostStart(const WorkerPtr& worker, const PodContainer& contai
   }
   if (kill) {
     const std::string& name = container.spec.name;
-    Tell(worker->id, {EventType::kWarning, "FailedPostStartHook", "PostStartHook failed: " + done.error().message(),
-                      name});
+    Tell(worker->id,
+         {EventType::kWarning, "FailedPostStartHook", "PostStartHook failed: " + done.error().message(), name});
     Tell(worker->id, {EventType::kNormal, "Killing", "Container " + name + " failed its postStart hook", name});
     KillContainer({&container, running, {}}, worker->manifest.termination_grace);
     const std::lock_guard lock(worker->mutex);
@@ -238,8 +238,9 @@ void PodEngine::KillUnhealthy(const WorkerPtr& worker) {
     log::info("pod {}: container {} failed its {} probe, and is killed", worker->manifest.sandbox.name, name, probe);
     const ContainerKind kind = KindOf(worker->manifest, *kill.container);
     const bool again = PolicyNow(*worker, *kill.container, kind) != RestartPolicy::kNever;
-    Tell(worker->id, {EventType::kNormal, "Killing",
-                      "Container " + name + " failed " + probe + " probe" + (again ? ", will be restarted" : ""), name});
+    Tell(worker->id,
+         {EventType::kNormal, "Killing",
+          "Container " + name + " failed " + probe + " probe" + (again ? ", will be restarted" : ""), name});
     const auto grace = kill.container->probes.Of(type)->termination_grace.value_or(worker->manifest.termination_grace);
     engine_.tasks.Post([this, worker, kill = Kill{kill.container, kill.running, {}}, grace] {
       KillContainer(kill, grace);

@@ -6,6 +6,7 @@
 #include "cri/cli/listing.h"
 #include "cri/cli/pod_text.h"
 #include "cri/cli/row_template.h"
+#include "cri/cli/top.h"
 
 namespace fermata::cri::cli {
 namespace {
@@ -153,6 +154,30 @@ TEST_F(CompleteTest, CommandsOptionsValuesAndNamesComeFromTheCommandLineItself) 
   EXPECT_EQ(Find({"pods", "--al"}).words.at(0).description, "all");
   EXPECT_TRUE(Find({"run", ""}).files);
   EXPECT_FALSE(Find({"logs", ""}).files);
+}
+
+TEST(Top, ShowsWhatIsKnownAndNothingElse) {
+  fv1::PodStatsResponse stats;
+  fv1::PodStats& pod = *stats.add_pods();
+  pod.set_name("web");
+  pod.set_restarts(2);
+  pod.mutable_usage()->set_cpu_nano_cores(12'400'000);
+  pod.mutable_usage()->set_memory_bytes(5000);
+  pod.mutable_usage()->set_memory_pressure(3.4);
+  fv1::ContainerStats& container = *pod.add_containers();
+  container.set_name("c");
+  fv1::ProbeHistory& probe = *container.add_probes();
+  probe.set_type("readiness");
+  probe.set_results("+-!");
+  const Listing plain = TopListing(stats, false, false);
+  EXPECT_THAT(plain.rows, ElementsAre(ElementsAre("web", "12m", "5.0 kB", "-", "-/3/-", "-", "2", "readiness:+-!")));
+  const Listing both = TopListing(stats, true, true);
+  ASSERT_EQ(both.rows.size(), 2U);
+  EXPECT_EQ(both.rows[0].back(), "");
+  EXPECT_EQ(both.rows[1].front(), "  c");
+  EXPECT_EQ(both.rows[1].back(), "readiness:\u2588\u2581\u2592");
+  EXPECT_EQ(Clipped("a\u2588b", 2), "a\u2588");
+  EXPECT_EQ(Clipped("ab", 5), "ab");
 }
 
 TEST(Units, WordsAreWhatTheyWere) {

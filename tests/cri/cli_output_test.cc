@@ -40,8 +40,7 @@ TEST(CliOutput, AnEventThatRepeatsSaysHowOften) {
   event.set_count(1);
   event.set_first_unix_nanos(kNow - 60 * kSecond);
   event.set_last_unix_nanos(kNow - 5 * kSecond);
-  EXPECT_EQ(EventRow(event, kNow),
-            (std::vector<std::string>{"5s", "Warning", "Unhealthy", "pod/web", "a\\x1b[2J"}));
+  EXPECT_EQ(EventRow(event, kNow), (std::vector<std::string>{"5s", "Warning", "Unhealthy", "pod/web", "a\\x1b[2J"}));
   event.set_container("main");
   event.set_count(3);
   EXPECT_EQ(EventRow(event, kNow)[0], "5s (x3 over 60s)");

@@ -15,14 +15,15 @@ TEST_F(DescribeTest, ShowsHowTheLastRunEndedAndWhatTheManifestWants) {
   const std::string more =
       "volumeMounts: [{name: v, mountPath: /volume}]\n    env: [{name: TOKEN, value: hidden}]\n"
       "    readinessProbe: {exec: {command: [\"true\"]}, periodSeconds: 5}";
-  const std::string id = Output({"run", "-d", Yaml(Manifest("web", "volumes: [{name: v, emptyDir: {}}]",
-                                                            {Container("main", script, more)}))});
+  const std::string id = Output(
+      {"run", "-d", Yaml(Manifest("web", "volumes: [{name: v, emptyDir: {}}]", {Container("main", script, more)}))});
   ASSERT_TRUE(WaitUntil([&] { return Pods().at(0).at("containers").at(0).at("restart_count") == 1; }));
   const std::string text = Output({"describe", "web"});
   for (const std::string& part :
-       {std::string("Name:              web\n"), "ID:                " + id, std::string("Status:            Running\n"),
-        std::string("    State:         Running\n"), std::string("    Last State:    Terminated\n"),
-        std::string("      Exit Code:   7\n"), std::string("    Restart Count: 1\n"),
+       {std::string("Name:              web\n"), "ID:                " + id,
+        std::string("Status:            Running\n"), std::string("    State:         Running\n"),
+        std::string("    Last State:    Terminated\n"), std::string("      Exit Code:   7\n"),
+        std::string("    Restart Count: 1\n"),
         std::string("readiness: exec [true] delay=0s timeout=1s period=5s #success=1 #failure=3"),
         std::string("    Environment:   TOKEN\n"), std::string("/volume from v\n"), std::string("v (emptyDir)\n"),
         std::string("Created container main")}) {
@@ -43,11 +44,12 @@ TEST_F(DescribeTest, APodOfTheCriHasNoManifestAndNobodyIsAnError) {
 }
 
 TEST_F(PodRestartTest, ARestartedPodIsANewOneOfTheSameManifest) {
-  const std::string script = "trap 'exit 0' TERM; test -e /v/mark && echo old; touch /v/mark; echo up; "
-                             "while :; do usleep 10000; done";
-  const std::string id =
-      Output({"run", "-d", Yaml(Manifest("again", "volumes: [{name: v, emptyDir: {}}]",
-                                         {Container("c", script, "volumeMounts: [{name: v, mountPath: /v}]")}))});
+  const std::string script =
+      "trap 'exit 0' TERM; test -e /v/mark && echo old; touch /v/mark; echo up; "
+      "while :; do usleep 10000; done";
+  const std::string id = Output({"run", "-d",
+                                 Yaml(Manifest("again", "volumes: [{name: v, emptyDir: {}}]",
+                                               {Container("c", script, "volumeMounts: [{name: v, mountPath: /v}]")}))});
   ASSERT_TRUE(WaitUntil([&] { return Output({"logs", "again"}) == "up\n"; }));
   const std::string uid = Pods().at(0).at("uid");
   const std::string fresh = Output({"restart", "again", "-t", "5"});
@@ -78,10 +80,10 @@ TEST_F(PodRestartTest, APodThatIsOverRunsAgainAndOneOfTheCriIsRefused) {
 
 TEST_F(PodRestartTest, WhatCannotStartAgainStaysAsItIs) {
   std::filesystem::create_directory(directory_ / "host");
-  const std::string volumes =
-      "volumes: [{name: h, hostPath: {path: " + (directory_ / "host") + ", type: Directory}}]";
-  Output({"run", "-d", Yaml(Manifest("stuck", volumes,
-                                     {Container("c", "exec sleep 1000", "volumeMounts: [{name: h, mountPath: /h}]")}))});
+  const std::string volumes = "volumes: [{name: h, hostPath: {path: " + (directory_ / "host") + ", type: Directory}}]";
+  Output({"run", "-d",
+          Yaml(Manifest("stuck", volumes,
+                        {Container("c", "exec sleep 1000", "volumeMounts: [{name: h, mountPath: /h}]")}))});
   std::filesystem::remove(directory_ / "host");
   const ProgramResult failed = Fermata({"restart", "stuck", "-t", "0"});
   EXPECT_EQ(failed.code, 125);

@@ -1,4 +1,6 @@
 // Forms of output, completion in bash, units for systemd.
+#include <csignal>
+
 #include "tests/e2e/cli_fixture.h"
 
 namespace fermata::testing {
@@ -15,7 +17,8 @@ class OutputTest : public CliTest {
   // What bash offers for the last of the words.
   std::string Offered(const std::string& words, int place) {
     const std::string script = "source <(\"$0\" completion bash); COMP_WORDS=(\"$0\" " + words +
-                               "); COMP_CWORD=" + std::to_string(place) + "; _fermata; printf '%s\\n' \"${COMPREPLY[@]}\"";
+                               "); COMP_CWORD=" + std::to_string(place) +
+                               "; _fermata; printf '%s\\n' \"${COMPREPLY[@]}\"";
     const ProgramResult result =
         Program(directory_.path(), {"/bin/bash", "-c", script, BuiltProgram("fermata")},
                 {.input = "", .environment = {"FERMATA_SOCKET=" + daemon().socket(), "PATH=/usr/bin:/bin"}})
@@ -28,9 +31,8 @@ class OutputTest : public CliTest {
 
 TEST_F(OutputTest, PodsAreListedAsKubectlDoes) {
   RunWeb();
-  EXPECT_THAT(Output({"pods"}),
-              AllOf(ContainsRegex("POD ID +NAME +NAMESPACE +READY +STATUS +RESTARTS +AGE +IP\n"),
-                    ContainsRegex("web +default +1/1 +Running +0 +[0-9]+s ")));
+  EXPECT_THAT(Output({"pods"}), AllOf(ContainsRegex("POD ID +NAME +NAMESPACE +READY +STATUS +RESTARTS +AGE +IP\n"),
+                                      ContainsRegex("web +default +1/1 +Running +0 +[0-9]+s ")));
   EXPECT_THAT(Output({"pods", "-o", "wide"}), AllOf(HasSubstr("UID"), HasSubstr(Pods().at(0).at("uid"))));
   EXPECT_EQ(Output({"pods", "-o", "name"}), "pod/web\n");
   EXPECT_EQ(Output({"pods", "-o", "json"}), Output({"--json", "pods"}));
@@ -53,6 +55,35 @@ TEST_F(OutputTest, ContainersEventsAndImagesToo) {
   EXPECT_THAT(Output({"image", "ls", "-o", "yaml"}), HasSubstr("images:\n"));
   EXPECT_THAT(Output({"describe", "web", "-o", "yaml"}), HasSubstr("status:\n"));
   EXPECT_EQ(Fermata({"events", "-f", "-o", "yaml"}).code, 125);
+}
+
+TEST_F(OutputTest, TopIsOneTableWhereThereIsNoTerminal) {
+  RunWeb();
+  EXPECT_THAT(Output({"top"}),
+              AllOf(ContainsRegex("NAME +CPU +MEMORY +PIDS +PRESSURE"), ContainsRegex("web +[0-9]+m ")));
+  EXPECT_THAT(Output({"top", "web"}), ContainsRegex("\n  main +[0-9]+m "));
+  EXPECT_EQ(Output({"top", "--format", "{{.Name}} {{.Restarts}}"}), "web 0\n");
+  EXPECT_EQ(Json::parse(Output({"top", "-o", "json"}), nullptr, false).at("pods").at(0).at("name"), "web");
+  EXPECT_EQ(Fermata({"top", "nobody"}).code, 125);
+}
+
+// On a terminal that script(1) makes.
+TEST_F(OutputTest, TopIsDrawnAnewOnATerminalUntilItIsInterrupted) {
+  if (!std::filesystem::exists("/usr/bin/script")) GTEST_SKIP() << "no script(1) on this machine";
+  RunWeb();
+  Program top(directory_.path(),
+              {"/usr/bin/script", "-q", "-e", "-c", "exec " + BuiltProgram("fermata") + " top", "/dev/null"},
+              {.input = "", .environment = {"FERMATA_SOCKET=" + daemon().socket(), "PATH=/usr/bin:/bin"}});
+  const auto drawn = [&] {
+    const std::string out = top.Out();
+    size_t count = 0;
+    for (size_t at = out.find("\x1b[H"); at != std::string::npos; at = out.find("\x1b[H", at + 1)) ++count;
+    return count;
+  };
+  ASSERT_TRUE(WaitUntil([&] { return drawn() >= 2; })) << top.Out() << top.Err();
+  EXPECT_THAT(top.Out(), HasSubstr("web "));
+  top.Signal(SIGTERM);
+  (void)top.Wait();  // script tells of its own end by the signal
 }
 
 TEST_F(OutputTest, BashCompletesCommandsOptionsAndPods) {
