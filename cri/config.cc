@@ -174,6 +174,7 @@ const std::array kKeys = {
         [](DaemonConfig& c) -> Slot {
           return Choice{c.builtin_for_pods, "none", "builtin"};
         }},
+    Key{"pods.dir", [](DaemonConfig& c) -> Slot { return Text{c.pods_dir}; }},
     Key{"images.hosts_dir", [](DaemonConfig& c) -> Slot { return Text{c.registry_hosts_dir}; }},
     Key{"images.auth_files", [](DaemonConfig& c) -> Slot { return List{c.registry_auth_files}; }},
     Key{"images.signature_policy", [](DaemonConfig& c) -> Slot { return List{c.signature_policies}; }},
@@ -250,6 +251,10 @@ class FileReader {
 };
 
 }  // namespace
+
+std::string DaemonConfig::PodsDir() const {
+  return pods_dir == DaemonConfig{}.pods_dir && !Instance().empty() ? "" : pods_dir;
+}
 
 std::string DaemonConfig::Instance() const {
   if (data_dir == DaemonConfig{}.data_dir) return {};

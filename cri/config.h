@@ -54,9 +54,10 @@ struct DaemonConfig {
   std::vector<std::string> registry_auth_files = {"/etc/fermata/auth.json"};  // images.auth_files
   std::vector<std::string> signature_policies = {"/etc/fermata/policy.json",  // images.signature_policy: one, or a list
                                                  "/etc/containers/policy.json"};
-  std::vector<std::string> pinned_images;  // images.pinned
-  int64_t no_progress_seconds = 60;        // images.no_progress_seconds
-  int exit_when_idle_seconds = 0;          // 0: stays
+  std::vector<std::string> pinned_images;        // images.pinned
+  int64_t no_progress_seconds = 60;              // images.no_progress_seconds
+  std::string pods_dir = "/etc/fermata/pods.d";  // pods.dir; empty: none
+  int exit_when_idle_seconds = 0;                // 0: stays
   StreamingConfig streaming;
   MetricsConfig metrics;
   LogConfig log;
@@ -64,6 +65,8 @@ struct DaemonConfig {
   [[nodiscard]] std::string SocketPath() const { return socket.empty() ? run_dir + "/fermata.sock" : socket; }
   // Where the socket is made; it is moved to its place when it is ready.
   [[nodiscard]] std::string UnreadySocketPath() const { return SocketPath() + ".new"; }
+  // The directory of manifests; empty: none. The default one belongs to the default instance alone.
+  [[nodiscard]] std::string PodsDir() const;
   // Eight hex digits of SHA-256 of the data directory; empty for the default one. Names what several
   // instances on one machine must not share.
   [[nodiscard]] std::string Instance() const;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "cri/call.h"
 #include "cri/grpc_health.h"
@@ -27,6 +28,7 @@
 #include "runtime/base/log.h"
 #include "sandbox/network/builtin_network.h"
 #include "sandbox/network/pod_network.h"
+#include "sandbox/pods/manifest_directory.h"
 #include "sandbox/pods/pod_engine.h"
 
 namespace fermata::cri {
@@ -95,6 +97,21 @@ sandbox::PodNetworkOptions NetworkOptionsOf(const DaemonConfig& config) {
   return options;
 }
 
+// nullptr: there is none, or it cannot be watched, for which nobody else has to suffer.
+std::unique_ptr<sandbox::pods::ManifestDirectory> WatchManifests(const DaemonConfig& config,
+                                                                 sandbox::pods::PodEngine& pods) {
+  if (config.PodsDir().empty()) return nullptr;
+  auto directory = sandbox::pods::ManifestDirectory::Start(pods, config.PodsDir(), config.data_dir + "/manifests.json");
+  if (directory) return std::move(directory).value();
+  log::error("{}", directory.error().message());
+  return nullptr;
+}
+
+// Returns when the start of a pod that is under way has been given up, for which the engine may have to end.
+void EndManifests(sandbox::pods::ManifestDirectory* manifests) {
+  if (manifests != nullptr) manifests->End();
+}
+
 // Until a signal arrives or, with a limit, nothing has been there for that long.
 void WaitForEnd(const DaemonConfig& config, const PodsService& pods) {
   sigset_t signals;
@@ -135,6 +152,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   engine->on_change = [&pods](const sandbox::SandboxId& id) { pods.OnChange(id); };
   sandboxes.Recover();
   pods.Start();
+  const auto manifests = WatchManifests(config, pods);
 
   streaming::EngineBackend backend(*engine, containers);
   ASSIGN_OR_RETURN(const auto streams, streaming::Server::Start(StreamingOptionsOf(config.streaming), backend));
@@ -149,7 +167,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   if (::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return Error::Errno("close_range");
   RuntimeService runtime_service(*engine, sandboxes, containers, *streams, config);
   ImageService image_service(*engine);
-  PodsService pods_service(*engine, pods, containers, *streams, backend);
+  PodsService pods_service(*engine, pods, containers, *streams, backend, manifests.get());
   ImagesService images_service(*engine, pods_service);
   NetworkService network_service(*engine, network, config, pods_service);
   SystemService system_service({*engine, network, *streams}, config, pods_service,
@@ -185,6 +203,7 @@ Result<> RunDaemon(const DaemonConfig& config) {
   server->Wait();
   metrics.reset();
   streams->Stop();
+  const std::jthread given_up([&] { EndManifests(manifests.get()); });  // at once, beside the engine's end
   pods.End();
   engine->End();
   // Groups of an instance without pods; one that still has processes (our own, say) stays.

@@ -22,6 +22,45 @@ const char* KindOf(const PodVolume& volume) {
   return "claim";
 }
 
+namespace probe = sandbox::probe;
+
+std::string Seconds(std::chrono::seconds time) { return std::to_string(time.count()) + "s"; }
+
+// As kubectl describe has them.
+struct ActionText {
+  std::string operator()(const probe::ExecAction& exec) const {
+    std::string text = "exec [";
+    for (const std::string& word : exec.command) text += (text.back() == '[' ? "" : " ") + word;
+    return text + "]";
+  }
+  std::string operator()(const probe::HttpAction& http) const {
+    return std::string("http-get ") + (http.https ? "https" : "http") + "://" + http.host + ":" +
+           std::to_string(http.port) + http.path;
+  }
+  std::string operator()(const probe::TcpAction& tcp) const {
+    return "tcp-socket " + tcp.host + ":" + std::to_string(tcp.port);
+  }
+  std::string operator()(const probe::GrpcAction& grpc) const {
+    return "grpc :" + std::to_string(grpc.port) + (grpc.service.empty() ? "" : " " + grpc.service);
+  }
+  std::string operator()(const probe::SleepAction& sleep) const { return "sleep " + Seconds(sleep.time); }
+};
+
+void AddProbes(const probe::ContainerProbes& probes, ::fermata::v1::PlannedContainer& out) {
+  const auto add = [&](const char* name, const std::optional<probe::ProbeSpec>& spec) {
+    if (!spec) return;
+    out.add_probes(std::string(name) + ": " + std::visit(ActionText(), spec->action) +
+                   " delay=" + Seconds(spec->initial_delay) + " timeout=" + Seconds(spec->timeout) +
+                   " period=" + Seconds(spec->period) + " #success=" + std::to_string(spec->success_threshold) +
+                   " #failure=" + std::to_string(spec->failure_threshold));
+  };
+  add("startup", probes.startup);
+  add("liveness", probes.liveness);
+  add("readiness", probes.readiness);
+  if (probes.post_start) out.add_probes("postStart: " + std::visit(ActionText(), *probes.post_start));
+  if (probes.pre_stop) out.add_probes("preStop: " + std::visit(ActionText(), *probes.pre_stop));
+}
+
 void FillContainer(const PodContainer& container, bool init, ::fermata::v1::PlannedContainer& out) {
   out.set_name(container.spec.name);
   out.set_image(container.spec.image);
@@ -33,6 +72,7 @@ void FillContainer(const PodContainer& container, bool init, ::fermata::v1::Plan
   for (const sandbox::pods::VolumeMount& mount : container.volume_mounts) {
     out.add_mounts(mount.mount_path + " from " + mount.volume);
   }
+  AddProbes(container.probes, out);
 }
 
 }  // namespace

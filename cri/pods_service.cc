@@ -2,15 +2,17 @@
 
 #include <poll.h>
 
+#include <algorithm>
+
 #include "cri/lookup.h"
 #include "cri/planned_pod.h"
+#include "cri/pod_messages.h"
 #include "cri/server.h"
 #include "sandbox/pods/log_follower.h"
 
 namespace fermata::cri {
 namespace {
 
-using sandbox::ContainerState;
 using sandbox::pods::ChangeNotifier;
 using sandbox::pods::ContainerView;
 using sandbox::pods::LogFollower;
@@ -19,59 +21,16 @@ using sandbox::pods::PodView;
 
 constexpr Visibility kEverything{.cri = true, .pods = true};
 
-std::string StateText(const ContainerView& view) {
-  if (view.newest == nullptr) return "Waiting";
-  if (view.waits_for_restart && view.restarts > 0) return "CrashLoopBackOff";
-  switch (view.newest->state) {
-    case ContainerState::kCreated:
-      return "Created";
-    case ContainerState::kRunning:
-      return "Running";
-    case ContainerState::kExited:
-      return "Exited";
+sandbox::pods::Existing ExistingOf(fv1::ApplyRequest::Existing existing) {
+  switch (existing) {
+    case fv1::ApplyRequest::REPLACE:
+      return sandbox::pods::Existing::kReplace;
+    case fv1::ApplyRequest::CHANGE:
+      return sandbox::pods::Existing::kKeep;
+    case fv1::ApplyRequest::CHANGE_OR_REPLACE:
+      return sandbox::pods::Existing::kReplaceIfOther;
     default:
-      return "Unknown";
-  }
-}
-
-void Fill(const ContainerView& view, fv1::ContainerStatus& status) {
-  status.set_name(view.name);
-  status.set_state(StateText(view));
-  status.set_restart_count(static_cast<int32_t>(view.restarts));
-  status.set_started(view.started);
-  status.set_ready(view.ready);
-  status.set_sidecar(view.kind == sandbox::pods::ContainerKind::kSidecar);
-  if (view.newest == nullptr) return;
-  const sandbox::ContainerRecord& record = *view.newest;
-  status.set_id(record.id.str());
-  status.set_image(record.spec.image);
-  status.set_exit_code(record.exit_code);
-  status.set_reason(record.reason);
-  status.set_message(record.message);
-  status.set_created_at_unix_nanos(record.created_at_ns);
-  status.set_started_at_unix_nanos(record.started_at_ns);
-  status.set_finished_at_unix_nanos(record.finished_at_ns);
-  status.set_pid(record.pid);
-}
-
-void Fill(const PodView& view, fv1::PodStatus& status) {
-  const sandbox::SandboxRecord& record = *view.sandbox;
-  status.set_id(record.id.str());
-  status.set_name(record.spec.name);
-  status.set_namespace_(record.spec.name_space);
-  status.set_phase(view.phase);
-  status.set_reason(record.reason);
-  status.set_owner(record.spec.owner == sandbox::Owner::kPods ? "pods" : "cri");
-  status.set_created_at_unix_nanos(record.created_at_ns);
-  status.set_sandbox_ready(record.state == sandbox::SandboxState::kReady);
-  for (const std::string& ip : record.ips) status.add_ips(ip);
-  for (const ContainerView& container : view.containers) Fill(container, *status.add_containers());
-  for (const ContainerView& container : view.init_containers) Fill(container, *status.add_init_containers());
-  for (const sandbox::pods::PodCondition& condition : view.conditions) {
-    fv1::PodCondition& out = *status.add_conditions();
-    out.set_type(condition.type);
-    out.set_status(condition.holds);
-    out.set_reason(condition.reason);
+      return sandbox::pods::Existing::kRefuse;
   }
 }
 
@@ -85,22 +44,28 @@ std::chrono::seconds PodsService::IdleTime() const {
 void PodsService::EndStreams() {
   ending_ = true;
   pods_.changes().Notify();
+  pods_.events().changes().Notify();
 }
 
 Result<sandbox::SandboxId> PodsService::Find(const std::string& pod) const {
-  std::string found_names;
-  sandbox::SandboxPtr found;
+  using sandbox::SandboxState;
+  std::vector<sandbox::SandboxPtr> found;
   for (const sandbox::SandboxPtr& record : engine_.store->Sandboxes()) {
     const sandbox::SandboxSpec& spec = record->spec;
-    if (record->state == sandbox::SandboxState::kCreating) continue;
-    if (pod != spec.name && pod != spec.name_space + "/" + spec.name) continue;
-    found_names += (found == nullptr ? "" : ", ") + record->id.str().substr(0, 12);
-    if (found != nullptr) {
-      return Error::Make(ErrorCode::kInvalidArgument, "pod ", pod, " is ambiguous: ", found_names, "; give the id");
-    }
-    found = record;
+    if (record->state == SandboxState::kCreating) continue;
+    if (pod == spec.name || pod == spec.name_space + "/" + spec.name) found.push_back(record);
   }
-  if (found != nullptr) return found->id;
+  // Of attempts at one pod, the one that runs is meant.
+  const auto runs = [](const sandbox::SandboxPtr& record) { return record->state == SandboxState::kReady; };
+  const bool one_pod = std::ranges::all_of(
+      found, [&](const sandbox::SandboxPtr& record) { return record->spec.name_space == found[0]->spec.name_space; });
+  if (one_pod && std::ranges::count_if(found, runs) == 1) return (*std::ranges::find_if(found, runs))->id;
+  if (found.size() > 1) {
+    std::string ids;
+    for (const auto& record : found) ids += (ids.empty() ? "" : ", ") + record->id.str().substr(0, 12);
+    return Error::Make(ErrorCode::kInvalidArgument, "pod ", pod, " is ambiguous: ", ids, "; give the id");
+  }
+  if (!found.empty()) return found.front()->id;
   ASSIGN_OR_RETURN(const sandbox::SandboxPtr record, FindSandbox(*engine_.store, pod, kEverything));
   if (record == nullptr) return Error::Make(ErrorCode::kNotFound, "pod ", pod, " does not exist; see: fermata pods");
   return record->id;
@@ -127,18 +92,22 @@ grpc::ServerUnaryReactor* PodsService::Apply(grpc::CallbackServerContext*, const
   return new LongCall("Pods.Apply", engine_.tasks, [=, this](const LongCall::Cancellation& cancellation) -> Result<> {
     const Client present(*this);
     const sandbox::pods::PodEngine::ApplyRequest apply{request->manifest(), request->file_name(),
-                                                       request->allow_ignored()};
+                                                       request->allow_ignored(), ExistingOf(request->existing())};
     std::vector<std::string> ignored;
-    ASSIGN_OR_RETURN(const auto planned, pods_.Check(apply, ignored));
+    ASSIGN_OR_RETURN(auto planned, pods_.Check(apply, ignored));
     response->mutable_ignored()->Assign(ignored.begin(), ignored.end());
     if (request->dry_run()) {
-      for (const sandbox::pods::PodManifest& pod : planned) FillPlanned(pod, *response->add_planned());
-      return {};
+      for (const sandbox::pods::PodManifest& pod : planned.pods) FillPlanned(pod, *response->add_planned());
+    } else {
+      ASSIGN_OR_RETURN(planned.changes, pods_.Apply(apply, cancellation));
+      for (const sandbox::pods::PodChange& change : planned.changes) {
+        ASSIGN_OR_RETURN(const PodView view, pods_.View(change.id));
+        FillStatus(view, *response->add_pods());
+      }
     }
-    ASSIGN_OR_RETURN(const auto ids, pods_.Apply(apply, cancellation));
-    for (const sandbox::SandboxId& id : ids) {
-      ASSIGN_OR_RETURN(const PodView view, pods_.View(id));
-      Fill(view, *response->add_pods());
+    if (apply.existing == sandbox::pods::Existing::kRefuse) return {};
+    for (size_t i = 0; i < planned.changes.size(); ++i) {
+      FillChange(planned.changes[i], planned.pods[i].sandbox, *response->add_changes());
     }
     return {};
   });
@@ -148,7 +117,11 @@ grpc::ServerUnaryReactor* PodsService::List(grpc::CallbackServerContext* context
                                             fv1::ListPodsResponse* response) {
   return ServeNow("Pods.List", context, [&]() -> Result<> {
     const Client present(*this);
-    for (const PodView& view : pods_.List(request->all())) Fill(view, *response->add_pods());
+    for (const PodView& view : pods_.List(request->all())) FillAll(view, *response->add_pods());
+    if (manifests_ == nullptr) return {};
+    for (const auto& file : manifests_->Files()) {
+      if (!file.error.empty()) FillFile(file, *response->add_broken_files());
+    }
     return {};
   });
 }
@@ -167,7 +140,7 @@ grpc::ServerWriteReactor<fv1::PodStatus>* PodsService::Watch(grpc::CallbackServe
       const auto view = pods_.View(id);
       if (!view) break;
       fv1::PodStatus status;
-      Fill(*view, status);
+      FillStatus(*view, status);
       if (std::string text = status.SerializeAsString(); text != last) {
         last = std::move(text);
         if (!writer.Write(status)) break;
@@ -188,6 +161,19 @@ grpc::ServerUnaryReactor* PodsService::Stop(grpc::CallbackServerContext* context
     std::optional<std::chrono::seconds> grace;
     if (request->has_grace_seconds()) grace = std::chrono::seconds(request->grace_seconds());
     return pods_.Stop(id, grace);
+  });
+}
+
+grpc::ServerUnaryReactor* PodsService::Restart(grpc::CallbackServerContext*, const fv1::RestartPodRequest* request,
+                                               fv1::RestartPodResponse* response) {
+  return new LongCall("Pods.Restart", engine_.tasks, [=, this](const LongCall::Cancellation& cancellation) -> Result<> {
+    const Client present(*this);
+    ASSIGN_OR_RETURN(const sandbox::SandboxId id, Find(request->pod()));
+    std::optional<std::chrono::seconds> grace;
+    if (request->has_grace_seconds()) grace = std::chrono::seconds(request->grace_seconds());
+    ASSIGN_OR_RETURN(const sandbox::SandboxId fresh, pods_.Restart(id, grace, cancellation));
+    response->set_id(fresh.str());
+    return {};
   });
 }
 

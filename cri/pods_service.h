@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "cri/api/fermata_v1.grpc.pb.h"
@@ -16,6 +17,7 @@
 #include "sandbox/container_manager.h"
 #include "sandbox/engine.h"
 #include "sandbox/pods/log_follower.h"
+#include "sandbox/pods/manifest_directory.h"
 #include "sandbox/pods/pod_engine.h"
 
 namespace fermata::cri {
@@ -24,9 +26,16 @@ namespace fv1 = ::fermata::v1;
 
 class PodsService final : public fv1::Pods::CallbackService {
  public:
+  // `manifests`: nullptr where no directory is watched.
   PodsService(sandbox::Engine& engine, sandbox::pods::PodEngine& pods, sandbox::ContainerManager& containers,
-              streaming::Server& streams, streaming::Backend& backend)
-      : engine_(engine), pods_(pods), containers_(containers), streams_(streams), backend_(backend) {}
+              streaming::Server& streams, streaming::Backend& backend,
+              const sandbox::pods::ManifestDirectory* manifests)
+      : engine_(engine),
+        pods_(pods),
+        containers_(containers),
+        streams_(streams),
+        backend_(backend),
+        manifests_(manifests) {}
 
   grpc::ServerUnaryReactor* Apply(grpc::CallbackServerContext* context, const fv1::ApplyRequest* request,
                                   fv1::ApplyResponse* response) override;
@@ -36,12 +45,23 @@ class PodsService final : public fv1::Pods::CallbackService {
                                                   const fv1::WatchPodRequest* request) override;
   grpc::ServerUnaryReactor* Stop(grpc::CallbackServerContext* context, const fv1::StopPodRequest* request,
                                  fv1::StopPodResponse* response) override;
+  grpc::ServerUnaryReactor* Restart(grpc::CallbackServerContext* context, const fv1::RestartPodRequest* request,
+                                    fv1::RestartPodResponse* response) override;
   grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context, const fv1::RemovePodRequest* request,
                                    fv1::RemovePodResponse* response) override;
   grpc::ServerWriteReactor<fv1::LogRecord>* Logs(grpc::CallbackServerContext* context,
                                                  const fv1::LogsRequest* request) override;
   grpc::ServerUnaryReactor* Exec(grpc::CallbackServerContext* context, const fv1::ExecRequest* request,
                                  fv1::ExecResponse* response) override;
+  // pods_service_events.cc
+  grpc::ServerUnaryReactor* ListEvents(grpc::CallbackServerContext* context, const fv1::ListEventsRequest* request,
+                                       fv1::ListEventsResponse* response) override;
+  grpc::ServerWriteReactor<fv1::PodEvent>* WatchEvents(grpc::CallbackServerContext* context,
+                                                       const fv1::ListEventsRequest* request) override;
+  grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context, const fv1::DescribePodRequest* request,
+                                     fv1::DescribePodResponse* response) override;
+  grpc::ServerUnaryReactor* Stats(grpc::CallbackServerContext* context, const fv1::PodStatsRequest* request,
+                                  fv1::PodStatsResponse* response) override;
   // pods_service_streams.cc
   grpc::ServerBidiReactor<fv1::StreamInput, fv1::StreamOutput>* ExecStream(
       grpc::CallbackServerContext* context) override;
@@ -69,12 +89,17 @@ class PodsService final : public fv1::Pods::CallbackService {
   };
   // For how long there has been no pod and no client.
   [[nodiscard]] std::chrono::seconds IdleTime() const;
+  [[nodiscard]] const sandbox::pods::ManifestDirectory* manifests() const { return manifests_; }
   // Makes streams that wait for something end; the server is about to be shut down.
   void EndStreams();
 
  private:
   // By name, namespace/name, id, or the beginning of an id; kNotFound, kInvalidArgument when several match.
   Result<sandbox::SandboxId> Find(const std::string& pod) const;
+  // The status with the file that keeps the pod.
+  void FillAll(const sandbox::pods::PodView& view, fv1::PodStatus& status) const;
+  // Nothing for an empty name, which means all pods.
+  Result<std::optional<sandbox::SandboxId>> FindIfNamed(const std::string& pod) const;
   Result<> CheckPrevious(const sandbox::SandboxId& pod, const sandbox::pods::LogOptions& options) const;
   Result<sandbox::ContainerPtr> FindRunning(const sandbox::SandboxId& pod, const std::string& container) const;
 
@@ -83,6 +108,7 @@ class PodsService final : public fv1::Pods::CallbackService {
   sandbox::ContainerManager& containers_;
   streaming::Server& streams_;
   streaming::Backend& backend_;
+  const sandbox::pods::ManifestDirectory* manifests_;
   std::atomic<bool> ending_ = false;
   mutable std::atomic<int> clients_ = 0;
   mutable std::atomic<std::chrono::steady_clock::time_point> last_seen_ = std::chrono::steady_clock::now();

@@ -3,6 +3,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "cri/pod_messages.h"
 #include "cri/server.h"
 #include "cri/version.h"
 
@@ -28,6 +29,10 @@ grpc::ServerUnaryReactor* SystemService::Info(grpc::CallbackServerContext* conte
     response->set_pods(static_cast<uint32_t>(engine_.store->Sandboxes().size()));
     response->set_containers(static_cast<uint32_t>(engine_.store->Containers().size()));
     response->set_images(static_cast<uint32_t>(engine_.images->List().size()));
+    if (const auto* manifests = presence_.manifests()) {
+      response->set_pods_dir(manifests->directory());
+      for (const auto& file : manifests->Files()) FillFile(file, *response->add_pods_files());
+    }
     utsname host{};
     if (::uname(&host) == 0) response->set_kernel(host.release);
     return {};

@@ -9,77 +9,6 @@
 #include "cri/version.h"
 
 namespace fermata::cri::cli {
-namespace {
-
-constexpr size_t kShortId = 12;
-
-std::string StateWithCode(const fv1::ContainerStatus& container) {
-  if (container.state() != "Exited" && container.state() != "CrashLoopBackOff") return container.state();
-  return fmt::format("{} ({})", container.state(), container.exit_code());
-}
-
-// "1/2": of the containers and sidecars, as kubectl counts.
-std::string ReadyText(const fv1::PodStatus& pod) {
-  int all = 0;
-  int ready = 0;
-  const auto count = [&](const fv1::ContainerStatus& container) {
-    ++all;
-    ready += container.ready() ? 1 : 0;
-  };
-  for (const fv1::ContainerStatus& container : pod.containers()) count(container);
-  for (const fv1::ContainerStatus& container : pod.init_containers()) {
-    if (container.sidecar()) count(container);
-  }
-  return fmt::format("{}/{}", ready, all);
-}
-
-Result<fv1::ListPodsResponse> FetchPods(const Client& client, bool all) {
-  grpc::ClientContext context;
-  fv1::ListPodsRequest request;
-  fv1::ListPodsResponse response;
-  request.set_all(all);
-  RETURN_IF_ERROR(ToResult(client.pods->List(&context, request, &response)));
-  return response;
-}
-
-}  // namespace
-
-Result<int> ListPods(const Global& global, bool all) {
-  ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
-  ASSIGN_OR_RETURN(const fv1::ListPodsResponse pods, FetchPods(client, all));
-  if (global.json) return PrintJson(pods);
-  std::vector<std::vector<std::string>> rows = {{"POD ID", "NAME", "NAMESPACE", "READY", "PHASE", "CREATED"}};
-  if (all) rows[0].emplace_back("OWNER");
-  for (const fv1::PodStatus& pod : pods.pods()) {
-    auto& row = rows.emplace_back(std::vector<std::string>{pod.id().substr(0, kShortId), Printable(pod.name()),
-                                                           Printable(pod.namespace_()), ReadyText(pod), pod.phase(),
-                                                           Age(pod.created_at_unix_nanos(), NowNs())});
-    if (all) row.push_back(pod.owner());
-  }
-  std::cout << FormatTable(rows);
-  return 0;
-}
-
-Result<int> ListContainers(const Global& global, bool all) {
-  ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
-  ASSIGN_OR_RETURN(const fv1::ListPodsResponse pods, FetchPods(client, false));
-  if (global.json) return PrintJson(pods);
-  std::vector<std::vector<std::string>> rows = {
-      {"CONTAINER ID", "POD", "NAME", "IMAGE", "STATE", "READY", "RESTARTS", "CREATED"}};
-  for (const fv1::PodStatus& pod : pods.pods()) {
-    const auto add = [&](const fv1::ContainerStatus& container) {
-      if (!all && container.state() != "Running") return;
-      rows.push_back({container.id().substr(0, kShortId), Printable(pod.name()), Printable(container.name()),
-                      Printable(container.image()), StateWithCode(container), container.ready() ? "yes" : "no",
-                      std::to_string(container.restart_count()), Age(container.created_at_unix_nanos(), NowNs())});
-    };
-    for (const fv1::ContainerStatus& container : pod.init_containers()) add(container);
-    for (const fv1::ContainerStatus& container : pod.containers()) add(container);
-  }
-  std::cout << FormatTable(rows);
-  return 0;
-}
-
 Result<int> Exec(const Global& global, const ExecOptions& options) {
   ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
   grpc::ClientContext context;
@@ -110,6 +39,20 @@ Result<int> Stop(const Global& global, const std::vector<std::string>& pods, std
   return 0;
 }
 
+Result<int> Restart(const Global& global, const std::vector<std::string>& pods, std::optional<int64_t> grace_seconds) {
+  ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
+  for (const std::string& pod : pods) {
+    grpc::ClientContext context;
+    fv1::RestartPodRequest request;
+    fv1::RestartPodResponse response;
+    request.set_pod(pod);
+    if (grace_seconds) request.set_grace_seconds(*grace_seconds);
+    RETURN_IF_ERROR(ToResult(client.pods->Restart(&context, request, &response)));
+    std::cout << response.id() << "\n";
+  }
+  return 0;
+}
+
 Result<int> Remove(const Global& global, const std::vector<std::string>& pods, bool force) {
   ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
   for (const std::string& pod : pods) {
@@ -130,19 +73,26 @@ Result<int> Info(const Global& global) {
   fv1::InfoResponse info;
   RETURN_IF_ERROR(ToResult(client.system->Info(&context, {}, &info)));
   if (global.json) return PrintJson(info);
-  std::cout << FormatTable({{"version", info.version()},
-                            {"daemon pid", std::to_string(info.pid())},
-                            {"socket", info.socket()},
-                            {"data directory", info.data_dir()},
-                            {"run directory", info.run_dir()},
-                            {"cgroup driver", info.cgroup_driver()},
-                            {"cgroup root", info.cgroup_root()},
-                            {"controllers", info.controllers().empty() ? "none" : Joined(info.controllers(), " ")},
-                            {"network", info.network_ready() ? "ready" : info.network_reason()},
-                            {"pods", std::to_string(info.pods())},
-                            {"containers", std::to_string(info.containers())},
-                            {"images", std::to_string(info.images())},
-                            {"kernel", info.kernel()}});
+  std::vector<std::vector<std::string>> rows = {
+      {"version", info.version()},
+      {"daemon pid", std::to_string(info.pid())},
+      {"socket", info.socket()},
+      {"data directory", info.data_dir()},
+      {"run directory", info.run_dir()},
+      {"cgroup driver", info.cgroup_driver()},
+      {"cgroup root", info.cgroup_root()},
+      {"controllers", info.controllers().empty() ? "none" : Joined(info.controllers(), " ")},
+      {"network", info.network_ready() ? "ready" : info.network_reason()},
+      {"pods", std::to_string(info.pods())},
+      {"containers", std::to_string(info.containers())},
+      {"images", std::to_string(info.images())},
+      {"kernel", info.kernel()},
+      {"manifests", info.pods_dir().empty() ? "none" : info.pods_dir()}};
+  for (const fv1::ManifestFile& file : info.pods_files()) {
+    rows.push_back({"manifest", Printable(file.path()) + ": " +
+                                    (file.error().empty() ? Joined(file.pods(), ", ") : Printable(file.error()))});
+  }
+  std::cout << FormatTable(rows);
   return 0;
 }
 

@@ -13,7 +13,9 @@ namespace fermata::cri::cli {
 
 struct Global {
   std::string socket;
-  bool json = false;
+  bool json = false;   // also true where `output` is json
+  std::string output;  // json, yaml, wide, name; empty: a table
+  std::string format;  // a template (row_template.h) instead
 };
 
 struct RunOptions {
@@ -22,7 +24,12 @@ struct RunOptions {
   bool keep = false;  // do not remove the pods when they are over
   bool allow_ignored = false;
   bool dry_run = false;
+  bool replace = false;         // a pod of the name that is there
+  std::string wait;             // ready, completed; empty: for nothing. Of what is left running
+  int64_t timeout_seconds = 0;  // of the wait; 0: none
 };
+// Makes pods be as their manifests, and tells what was done.
+Result<int> Apply(const Global& global, const RunOptions& options);
 Result<int> Run(const Global& global, const RunOptions& options);
 // Reads the manifest itself, without a daemon.
 Result<int> Validate(const Global& global, const RunOptions& options);
@@ -39,6 +46,23 @@ struct LogsOptions {
   bool previous = false;      // of the attempt before
 };
 Result<int> Logs(const Global& global, const LogsOptions& options);
+
+// All that is known of each pod, as `kubectl describe` shows it.
+Result<int> Describe(const Global& global, const std::vector<std::string>& pods);
+Result<int> Restart(const Global& global, const std::vector<std::string>& pods, std::optional<int64_t> grace_seconds);
+
+struct TopOptions {
+  std::string pod;  // empty: all that run
+  bool no_stream = false;
+};
+// On a terminal until a signal comes, else once.
+Result<int> Top(const Global& global, const TopOptions& options);
+
+struct EventsOptions {
+  std::string pod;  // empty: all
+  bool follow = false;
+};
+Result<int> Events(const Global& global, const EventsOptions& options);
 
 struct ExecOptions {
   std::string pod, container;

@@ -9,6 +9,7 @@
 
 #include "cri/cli/archive_stream.h"
 #include "cri/cli/client.h"
+#include "cri/cli/listing.h"
 #include "cri/cli/output.h"
 #include "cri/cli/pull_progress.h"
 #include "cri/cli/registry_login.h"
@@ -153,21 +154,26 @@ Result<int> ListImages(const Global& global, bool digests, bool quiet) {
   grpc::ClientContext context;
   fv1::ListImagesResponse response;
   RETURN_IF_ERROR(ToResult(client.images->List(&context, {}, &response)));
-  if (global.json) return PrintJson(response);
-  std::vector<std::vector<std::string>> rows = {{"IMAGE ID", "NAMES", "SIZE", "CREATED"}};
-  if (digests) rows[0].emplace_back("DIGESTS");
-  for (const fv1::ImageInfo& image : response.images()) {
-    if (quiet) {
-      std::cout << image.id() << "\n";
-      continue;
-    }
-    auto& row = rows.emplace_back(std::vector<std::string>{ShortImageId(image.id()), NamesOf(image),
-                                                           HumanBytes(image.size_bytes()),
-                                                           Age(image.created_at_unix_nanos(), NowNs())});
-    if (digests) row.push_back(Printable(Joined(image.digests(), ", ")));
+  if (quiet && global.output.empty() && global.format.empty()) {
+    for (const fv1::ImageInfo& image : response.images()) std::cout << image.id() << "\n";
+    return 0;
   }
-  if (!quiet) std::cout << FormatTable(rows);
-  return 0;
+  using Shown = Column::Shown;
+  Listing listing;
+  listing.kind = "image";
+  listing.name_column = 1;
+  listing.columns = {{"IMAGE ID", "ID"},
+                     {"NAMES", "Names"},
+                     {"SIZE", "Size"},
+                     {"CREATED", "Created"},
+                     {"DIGESTS", "Digests", digests ? Shown::kAlways : Shown::kWide},
+                     {"PINNED", "Pinned", Shown::kWide}};
+  for (const fv1::ImageInfo& image : response.images()) {
+    listing.rows.push_back({ShortImageId(image.id()), NamesOf(image), HumanBytes(image.size_bytes()),
+                            Age(image.created_at_unix_nanos(), NowNs()), Printable(Joined(image.digests(), ", ")),
+                            image.pinned() ? "yes" : "no"});
+  }
+  return PrintListing(global, listing, response);
 }
 
 Result<int> InspectImages(const Global& global, const std::vector<std::string>& images) {

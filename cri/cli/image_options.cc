@@ -4,13 +4,14 @@
 #include <vector>
 
 #include "cri/cli/image_commands.h"
+#include "cri/cli/listing.h"
 
 namespace fermata::cri::cli {
 namespace {
 
 // What the options of all these commands are read into; the command that was chosen is called when all are there.
 struct Parsed {
-  const Global& global;
+  Global& global;
   std::function<Result<int>()>& command;
   PullOptions pull;
   RegistryOptions registry;
@@ -81,6 +82,7 @@ void AddLooks(CLI::App& image, const Shared& p) {
   CLI::App* ls = image.add_subcommand("ls", "List images");
   ls->add_flag("--digests", p->digests, "with digests");
   ls->add_flag("-q,--quiet", p->quiet, "only ids");
+  AddListOptions(*ls, p->global);
   ls->callback([p] { p->command = [p] { return ListImages(p->global, p->digests, p->quiet); }; });
 
   CLI::App* inspect = image.add_subcommand("inspect", "Print all that is known of images, as JSON");
@@ -113,7 +115,7 @@ void AddChanges(CLI::App& image, const Shared& p) {
 
 }  // namespace
 
-void AddImageCommands(CLI::App& app, const Global& global, std::function<Result<int>()>& command) {
+void AddImageCommands(CLI::App& app, Global& global, std::function<Result<int>()>& command) {
   const auto parsed = std::make_shared<Parsed>(Parsed{global, command, {}, {}, {}, {}, {}, {}, {}});
   AddTransfers(app, parsed);
   CLI::App* image = app.add_subcommand("image", "Images");

@@ -11,6 +11,6 @@
 namespace fermata::cri::cli {
 
 // What is chosen is put into `command`, with the options as they were read; both outlive the parsing.
-void AddImageCommands(CLI::App& app, const Global& global, std::function<Result<int>()>& command);
+void AddImageCommands(CLI::App& app, Global& global, std::function<Result<int>()>& command);
 
 }  // namespace fermata::cri::cli

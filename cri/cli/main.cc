@@ -6,8 +6,11 @@
 #include <sstream>
 
 #include "cri/cli/commands.h"
+#include "cri/cli/complete.h"
 #include "cri/cli/config_commands.h"
+#include "cri/cli/generate.h"
 #include "cri/cli/image_options.h"
+#include "cri/cli/listing.h"
 #include "cri/cli/network_commands.h"
 #include "cri/cli/output.h"
 #include "cri/cli/system_commands.h"
@@ -22,14 +25,30 @@ struct Parsed {
   cli::Global global;
   cli::RunOptions run;
   cli::LogsOptions logs;
+  cli::EventsOptions events;
+  cli::TopOptions top;
   cli::ExecOptions exec;
   cli::StreamOptions stream;
   std::vector<std::string> names;
+  std::string shell;
   int64_t grace = -1;
   bool all = false;
   bool force = false;
   std::function<Result<int>()> command;
 };
+
+void AddWaitOptions(CLI::App& command, cli::RunOptions& options) {
+  CLI::Option* wait =
+      command
+          .add_option("--wait", options.wait,
+                      "return when all pods are ready, or have ended; the exit status is then 0, or that "
+                      "of the first container that failed")
+          ->check(CLI::IsMember({"ready", "completed"}))
+          ->option_text("ready|completed");
+  command.add_option("--timeout", options.timeout_seconds, "of --wait, in seconds: 90, 90s, 10m, 2h (default: none)")
+      ->transform(CLI::AsNumberWithUnit(std::map<std::string, int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}}))
+      ->needs(wait);
+}
 
 void AddPodCommands(CLI::App& app, Parsed& p) {
   CLI::App* run = app.add_subcommand("run",
@@ -41,20 +60,26 @@ void AddPodCommands(CLI::App& app, Parsed& p) {
   run->add_flag("--keep", p.run.keep, "keep the pods when they are over, for logs and pods");
   run->add_flag("--allow-ignored", p.run.allow_ignored, "leave out what is not honoured, and say so");
   run->add_flag("--dry-run", p.run.dry_run, "only print what would be made; shows no values of variables and files");
+  run->add_flag("--replace", p.run.replace, "stop and remove pods of these names that are there");
+  AddWaitOptions(*run, p.run);
   run->callback([&p] { p.command = [&p] { return cli::Run(p.global, p.run); }; });
+
+  CLI::App* apply =
+      app.add_subcommand("apply",
+                         "Make pods be as their manifest says: start those that are not there, leave those "
+                         "that were made from the same, and tell field by field what differs in others");
+  apply->add_option("FILE", p.run.file, "Pod YAML; - for standard input")->required();
+  apply->add_flag("--replace,--force", p.run.replace, "stop pods that differ, and start them anew");
+  apply->add_flag("--allow-ignored", p.run.allow_ignored, "leave out what is not honoured, and say so");
+  apply->add_flag("--dry-run", p.run.dry_run, "only tell what would be done, and what differs");
+  AddWaitOptions(*apply, p.run);
+  cli::AddShowOptions(*apply, p.global);
+  apply->callback([&p] { p.command = [&p] { return cli::Apply(p.global, p.run); }; });
 
   CLI::App* validate = app.add_subcommand("validate", "Check a manifest, without a daemon: all errors at once");
   validate->add_option("FILE", p.run.file, "Pod YAML; - for standard input")->required();
   validate->add_flag("--allow-ignored", p.run.allow_ignored, "what is not honoured is no error");
   validate->callback([&p] { p.command = [&p] { return cli::Validate(p.global, p.run); }; });
-
-  CLI::App* pods = app.add_subcommand("pods", "List pods");
-  pods->add_flag("-a,--all", p.all, "also those that kubelet or crictl made");
-  pods->callback([&p] { p.command = [&p] { return cli::ListPods(p.global, p.all); }; });
-
-  CLI::App* ps = app.add_subcommand("ps", "List the containers of pods");
-  ps->add_flag("-a,--all", p.all, "also those that do not run");
-  ps->callback([&p] { p.command = [&p] { return cli::ListContainers(p.global, p.all); }; });
 
   CLI::App* stop = app.add_subcommand("stop", "Stop pods gracefully; they stay listed until they are removed");
   stop->add_option("POD", p.names, "names, or ids or their beginnings")->required();
@@ -64,10 +89,59 @@ void AddPodCommands(CLI::App& app, Parsed& p) {
     p.command = [&p] { return cli::Stop(p.global, p.names, p.grace < 0 ? std::nullopt : std::optional(p.grace)); };
   });
 
+  CLI::App* restart =
+      app.add_subcommand("restart",
+                         "Stop pods gracefully and start them again from their manifests, as new pods: "
+                         "containers, emptyDir volumes and logs begin anew, claims stay. Prints the new ids");
+  restart->add_option("POD", p.names, "names, or ids or their beginnings")->required();
+  restart->add_option("-t,--time", p.grace, "seconds before the kill (default: what the manifest says)")
+      ->check(CLI::NonNegativeNumber);
+  restart->callback([&p] {
+    p.command = [&p] { return cli::Restart(p.global, p.names, p.grace < 0 ? std::nullopt : std::optional(p.grace)); };
+  });
+
   CLI::App* rm = app.add_subcommand("rm", "Remove pods that are over, with their logs and volumes");
   rm->add_option("POD", p.names, "names, or ids or their beginnings")->required();
   rm->add_flag("-f,--force", p.force, "stop those that run");
   rm->callback([&p] { p.command = [&p] { return cli::Remove(p.global, p.names, p.force); }; });
+}
+
+void AddLookCommands(CLI::App& app, Parsed& p) {
+  CLI::App* pods = app.add_subcommand("pods", "List pods");
+  pods->add_flag("-a,--all", p.all, "also those that kubelet or crictl made");
+  cli::AddListOptions(*pods, p.global);
+  pods->callback([&p] { p.command = [&p] { return cli::ListPods(p.global, p.all); }; });
+
+  CLI::App* ps = app.add_subcommand("ps", "List the containers of pods");
+  ps->add_flag("-a,--all", p.all, "also those that do not run");
+  cli::AddListOptions(*ps, p.global);
+  ps->callback([&p] { p.command = [&p] { return cli::ListContainers(p.global, p.all); }; });
+
+  CLI::App* describe = app.add_subcommand("describe",
+                                          "Show all that is known of pods: containers and how the last of "
+                                          "them ended, probes, mounts, volumes, conditions, events");
+  describe->add_option("POD", p.names, "names, or ids or their beginnings")->required();
+  cli::AddShowOptions(*describe, p.global);
+  describe->callback([&p] { p.command = [&p] { return cli::Describe(p.global, p.names); }; });
+
+  CLI::App* top = app.add_subcommand(
+      "top",
+      "Show what pods use: CPU in thousandths of one, memory, tasks, pressure (percent of the last ten seconds in "
+      "which something waited for CPU/memory/disks), traffic, restarts and how their probes came out lately. On a "
+      "terminal until Ctrl-C");
+  top->add_option("POD", p.top.pod, "this one with its containers: name or id (default: all that run)");
+  top->add_flag("--no-stream", p.top.no_stream, "one table");
+  cli::AddListOptions(*top, p.global);
+  top->callback([&p] { p.command = [&p] { return cli::Top(p.global, p.top); }; });
+
+  CLI::App* events =
+      app.add_subcommand("events",
+                         "Show what happened to pods, the newest last; of pods that are there, and since the "
+                         "daemon was started");
+  events->add_option("POD", p.events.pod, "only of this one: name or id");
+  events->add_flag("-f,--follow", p.events.follow, "go on with what happens; of one pod, until it is removed");
+  cli::AddListOptions(*events, p.global);
+  events->callback([&p] { p.command = [&p] { return cli::Events(p.global, p.events); }; });
 }
 
 void AddContainerCommands(CLI::App& app, Parsed& p) {
@@ -119,6 +193,22 @@ void AddStreamCommands(CLI::App& app, Parsed& p) {
 }
 
 void AddOtherCommands(CLI::App& app, Parsed& p) {
+  CLI::App* completion = app.add_subcommand(
+      "completion", "Print what makes a shell complete our commands; for bash: source <(fermata completion bash)");
+  completion->add_option("SHELL", p.shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  completion->callback([&p] { p.command = [&p] { return cli::Completion(p.shell); }; });
+
+  CLI::App* generate = app.add_subcommand("generate", "Print files for other programs");
+  generate->require_subcommand(1);
+  CLI::App* systemd = generate->add_subcommand(
+      "systemd",
+      "Print a unit that runs a manifest, or that starts a pod which is there at boot, from the manifest "
+      "that the daemon keeps; for /etc/systemd/system/NAME.service");
+  systemd->add_option("FILE|POD", p.run.file, "Pod YAML, or the name or id of a pod")->required();
+  systemd->callback([&p] { p.command = [&p] { return cli::GenerateSystemd(p.global, p.run.file); }; });
+
   app.add_subcommand("info", "Show the daemon and the machine")->callback([&p] {
     p.command = [&p] { return cli::Info(p.global); };
   });
@@ -145,18 +235,15 @@ std::vector<std::string> SeparateCommand(std::vector<std::string> arguments) {
   return arguments;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  CLI::App app("fermata - pods without Kubernetes, and a look at the container runtime that serves it");
-  Parsed parsed;
+void AddAll(CLI::App& app, Parsed& parsed) {
   app.require_subcommand(1);
   app.add_option("--socket", parsed.global.socket,
                  "the daemon's socket, PATH or unix://PATH (environment: FERMATA_SOCKET; "
                  "default: /run/fermata/fermata.sock, where a daemon is started if none answers)");
-  app.add_flag("--json", parsed.global.json, "print JSON where there is something to list");
+  app.add_flag("--json", parsed.global.json, "the same as -o json, where there is something to list or to show");
   app.fallthrough();
   AddPodCommands(app, parsed);
+  AddLookCommands(app, parsed);
   AddContainerCommands(app, parsed);
   cli::AddImageCommands(app, parsed.global, parsed.command);
   AddStreamCommands(app, parsed);
@@ -164,6 +251,17 @@ int main(int argc, char** argv) {
   cli::AddSystemCommands(app, parsed.global, parsed.command);
   cli::AddConfigCommands(app, parsed.global, parsed.command);
   AddOtherCommands(app, parsed);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("fermata - pods without Kubernetes, and a look at the container runtime that serves it");
+  Parsed parsed;
+  AddAll(app, parsed);
+  if (argc > 2 && std::string_view(argv[1]) == cli::kCompleteCommand) {  // asked by what `completion` prints
+    return cli::PrintCandidates(app, {argv + 3, argv + argc});
+  }
   std::vector<std::string> arguments = SeparateCommand({argv + 1, argv + argc});
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
   try {
@@ -171,6 +269,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& failure) {
     return app.exit(failure) == 0 ? 0 : 125;
   }
+  if (parsed.global.json && parsed.global.output.empty()) parsed.global.output = "json";
+  parsed.global.json = parsed.global.output == "json";
   const Result<int> status = parsed.command();
   if (status) return *status;
   // A manifest's errors come in one text, a line each.

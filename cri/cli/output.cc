@@ -12,42 +12,6 @@
 
 namespace fermata::cri::cli {
 
-namespace {
-
-// How many bytes at the front are one character that may be shown; 0 if there is none.
-size_t ShownBytes(std::string_view text) {
-  const auto at = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  const unsigned first = at(0);
-  if (first < 0x80) return (first < 0x20 && first != '\t') || first == 0x7f ? 0 : 1;
-  const size_t size = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first >= 0xf5) return 0;
-  unsigned code = first & (0x7fU >> size);
-  for (size_t i = 1; i < size; ++i) {
-    if ((at(i) & 0xc0) != 0x80) return 0;
-    code = code << 6 | (at(i) & 0x3f);
-  }
-  // The second set of control codes, line separators, and what turns the direction of writing.
-  const bool hidden = code < 0xa0 || code == 0x61c || (code >= 0x200e && code <= 0x200f) ||
-                      (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
-  return hidden ? 0 : size;
-}
-
-}  // namespace
-
-std::string Printable(std::string_view text) {
-  std::string safe;
-  while (!text.empty()) {
-    const size_t size = ShownBytes(text);
-    if (size == 0) {
-      safe += fmt::format("\\x{:02x}", static_cast<unsigned char>(text.front()));
-    } else {
-      safe += text.substr(0, size);
-    }
-    text.remove_prefix(std::max<size_t>(size, 1));
-  }
-  return safe;
-}
-
 std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
   for (const auto& row : rows) {
@@ -77,6 +41,27 @@ std::string Age(int64_t unix_ns, int64_t now_ns) {
     if (count > 0) return fmt::format("{} {}{} ago", count, unit.name, count == 1 ? "" : "s");
   }
   return fmt::format("{} second{} ago", seconds, seconds == 1 ? "" : "s");
+}
+
+std::string ShortAge(int64_t unix_ns, int64_t now_ns) {
+  if (unix_ns == 0) return "-";
+  struct Unit {
+    int64_t seconds, until;  // used below so many of it
+    int64_t detailed_until;  // below so many, with the next smaller unit
+    const char *name, *smaller_name;
+    int64_t smaller_seconds;
+  };
+  constexpr std::array kUnits = {Unit{1, 120, 0, "s", "", 1}, Unit{60, 180, 10, "m", "s", 1},
+                                 Unit{3600, 48, 8, "h", "m", 60}, Unit{86400, INT64_MAX, 8, "d", "h", 3600}};
+  const int64_t seconds = std::max<int64_t>(0, (now_ns - unix_ns) / 1'000'000'000);
+  for (const Unit& unit : kUnits) {
+    const int64_t count = seconds / unit.seconds;
+    if (count >= unit.until) continue;
+    const int64_t rest = seconds % unit.seconds / unit.smaller_seconds;
+    const bool detailed = count < unit.detailed_until && rest > 0;
+    return fmt::format("{}{}", count, unit.name) + (detailed ? fmt::format("{}{}", rest, unit.smaller_name) : "");
+  }
+  return "-";  // the last unit has no end
 }
 
 std::string HumanBytes(uint64_t bytes) {
@@ -113,14 +98,18 @@ int64_t NowNs() {
       .count();
 }
 
-Result<int> PrintJson(const google::protobuf::Message& message) {
+std::string JsonOf(const google::protobuf::Message& message, bool pretty) {
   std::string text;
   google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
+  options.add_whitespace = pretty;
   options.always_print_primitive_fields = true;
   options.preserve_proto_field_names = true;
   (void)google::protobuf::util::MessageToJsonString(message, &text, options);  // our own message: cannot fail
-  std::cout << text;
+  return text;
+}
+
+Result<int> PrintJson(const google::protobuf::Message& message) {
+  std::cout << JsonOf(message, true);
   return 0;
 }
 

@@ -11,19 +11,20 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/base/printable.h"
 #include "runtime/base/result.h"
 
 namespace fermata::cri::cli {
 
-// Control codes but tab, bytes that are no UTF-8, and marks that turn the direction of writing as \xNN; for names and
-// other words, not for a container's own output.
-std::string Printable(std::string_view text);
+using fermata::Printable;
 
 // Columns as wide as their longest cell, two spaces between.
 std::string FormatTable(const std::vector<std::vector<std::string>>& rows);
 
 // "5 minutes ago".
 std::string Age(int64_t unix_ns, int64_t now_ns);
+// "5m30s": kubectl's short form.
+std::string ShortAge(int64_t unix_ns, int64_t now_ns);
 std::string HumanBytes(uint64_t bytes);
 
 // "web  | hello": pads names to one width and gives each a colour of its own.
@@ -40,7 +41,9 @@ class PrefixedLines {
 bool UseColour(int fd);
 
 int64_t NowNs();  // since 1970
-// Prints `message` as JSON, with all fields; gives the exit status.
+// With all fields; on one line unless `pretty`.
+std::string JsonOf(const google::protobuf::Message& message, bool pretty);
+// Prints `message` as JSON; gives the exit status.
 Result<int> PrintJson(const google::protobuf::Message& message);
 std::string Joined(const google::protobuf::RepeatedPtrField<std::string>& words, const char* separator);
 // The first twelve digits.

@@ -14,6 +14,7 @@
 #include "cri/cli/commands.h"
 #include "cri/cli/follow.h"
 #include "cri/cli/manifest_file.h"
+#include "cri/cli/wait.h"
 #include "runtime/base/file.h"
 
 namespace fermata::cri::cli {
@@ -161,6 +162,9 @@ void RemovePods(const Client& client, const fv1::ApplyResponse& applied) {
 }  // namespace
 
 Result<int> Run(const Global& global, const RunOptions& options) {
+  if (!options.wait.empty() && !options.detach) {
+    return Error::Make(ErrorCode::kInvalidArgument, "--wait is for pods that are left running; give -d too");
+  }
   ASSIGN_OR_RETURN(const std::string text, ReadManifest(options.file));
   // Signals are for WaitForEnd; blocked before any thread exists.
   sigset_t mask;
@@ -176,12 +180,13 @@ Result<int> Run(const Global& global, const RunOptions& options) {
   request.set_file_name(ShownName(options.file));
   request.set_allow_ignored(options.allow_ignored);
   request.set_dry_run(options.dry_run);
+  if (options.replace) request.set_existing(fv1::ApplyRequest::REPLACE);
   RETURN_IF_ERROR(ToResult(client.pods->Apply(&context, request, &applied)));
   for (const std::string& ignored : applied.ignored()) std::cerr << "fermata: " << Printable(ignored) << "\n";
   if (options.dry_run) return PrintPlanned(global, applied);
   if (options.detach) {
-    for (const fv1::PodStatus& pod : applied.pods()) std::cout << pod.id() << "\n";
-    return 0;
+    for (const fv1::PodStatus& pod : applied.pods()) std::cout << pod.id() << "\n" << std::flush;
+    return WaitForPods(client, applied, options);
   }
   ForegroundRun run(client, applied);
   const bool interrupted = run.Wait();

@@ -52,7 +52,8 @@ void PodEngine::RemoveDirectory(const std::string& uid) {
   }
 }
 
-Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const ApplyRequest& request, uint32_t index) {
+Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const ApplyRequest& request, uint32_t index,
+                                      const std::vector<EarlyEvent>& before) {
   auto worker = std::make_shared<Worker>();
   worker->manifest = manifest;
   ASSIGN_OR_RETURN(const SandboxSpec spec, PrepareOne(manifest, request, index));
@@ -62,6 +63,7 @@ Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const ApplyRe
     return std::move(id).error();
   }
   worker->id = *id;
+  for (const EarlyEvent& event : before) events_.Record(*id, spec, event.text, event.at_ns);
   const std::lock_guard sync(worker->mutex);  // until the first pass is done nobody else makes one
   {
     const std::lock_guard lock(mutex_);
@@ -75,6 +77,7 @@ Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const ApplyRe
       workers_.erase(*id);
     }
     prober_.RemovePod(*id);
+    events_.Forget(*id);
     (void)sandboxes_.Remove(*id);
     RemoveDirectory(spec.uid);
     return std::move(done).error();
@@ -82,42 +85,59 @@ Result<SandboxId> PodEngine::ApplyOne(const PodManifest& manifest, const ApplyRe
   return *id;
 }
 
-Result<> PodEngine::CheckNameIsFree(const SandboxSpec& wanted) const {
-  for (const PodView& other : List(false)) {
-    if (other.sandbox->spec.name != wanted.name || other.sandbox->spec.name_space != wanted.name_space) continue;
-    return Error::Make(ErrorCode::kAlreadyExists, "pod ", wanted.name, " exists already (", other.phase,
-                       "); remove it with: fermata rm ", wanted.name);
+PodEngine::NameHold::~NameHold() {
+  const std::lock_guard lock(engine_.mutex_);
+  for (const auto& name : taken_) engine_.held_names_.erase(name);
+}
+
+Result<> PodEngine::NameHold::Take(const SandboxSpec& pod) {
+  const std::lock_guard lock(engine_.mutex_);
+  if (!engine_.held_names_.insert({pod.name_space, pod.name}).second) {
+    return Error::Make(ErrorCode::kFailedPrecondition, "pod ", pod.name,
+                       " is being started or changed by another call; try again when that has ended");
   }
+  taken_.emplace_back(pod.name_space, pod.name);
   return {};
 }
 
-Result<std::vector<PodManifest>> PodEngine::Check(const ApplyRequest& request,
-                                                  std::vector<std::string>& ignored) const {
-  ASSIGN_OR_RETURN(std::vector<PodManifest> pods,
-                   ParseManifest(request.manifest, request.file_name, {request.allow_ignored, &ignored}));
-  for (const PodManifest& pod : pods) {
-    RETURN_IF_ERROR(CheckNameIsFree(pod.sandbox));
-    RETURN_IF_ERROR(CheckClaims(engine_, pod), "pod ", pod.sandbox.name);
-  }
-  return pods;
+Result<std::vector<PodEngine::EarlyEvent>> PodEngine::PullImages(
+    const PodManifest& manifest, const std::shared_ptr<const overlay::Cancellation>& cancellation) {
+  std::vector<EarlyEvent> events;
+  RETURN_IF_ERROR(EnsureImages(engine_, manifest, cancellation, [&](EventText text) {
+    events.push_back({std::move(text), NowNs()});
+  }));
+  return events;
 }
 
-Result<std::vector<SandboxId>> PodEngine::Apply(const ApplyRequest& request,
+Result<std::vector<PodChange>> PodEngine::Apply(const ApplyRequest& request,
                                                 const std::shared_ptr<const overlay::Cancellation>& cancellation) {
   std::vector<std::string> ignored;
-  ASSIGN_OR_RETURN(const std::vector<PodManifest> pods, Check(request, ignored));
-  for (const PodManifest& pod : pods) RETURN_IF_ERROR(EnsureImages(engine_, pod, cancellation));
-  std::vector<SandboxId> ids;
+  ASSIGN_OR_RETURN(const std::vector<PodManifest> pods,
+                   ParseManifest(request.manifest, request.file_name, {request.allow_ignored, &ignored}));
+  NameHold names(*this);
+  for (const PodManifest& pod : pods) RETURN_IF_ERROR(names.Take(pod.sandbox));
+  ASSIGN_OR_RETURN(std::vector<PodChange> changes, PlanChanges(request, pods));
+  std::vector<std::vector<EarlyEvent>> pulls(pods.size());
+  for (size_t i = 0; i < pods.size(); ++i) {
+    if (changes[i].action == PodChange::Action::kUnchanged) continue;
+    ASSIGN_OR_RETURN(pulls[i], PullImages(pods[i], cancellation));
+  }
+  std::vector<SandboxId> added;
   for (uint32_t index = 0; index < pods.size(); ++index) {
-    auto id = ApplyOne(pods[index], request, index);
+    PodChange& change = changes[index];
+    if (change.action == PodChange::Action::kUnchanged) continue;
+    const SandboxPtr old = change.action == PodChange::Action::kReplaced ? engine_.store->Find(change.id) : nullptr;
+    auto id = old == nullptr ? ApplyOne(pods[index], request, index, pulls[index])
+                             : ReplaceOne(*old, {pods[index], request, index, std::nullopt}, pulls[index]);
     if (id) {
-      ids.push_back(*id);
+      change.id = *id;
+      if (old == nullptr) added.push_back(*id);
       continue;
     }
-    for (const SandboxId& made : ids) (void)Remove(made, true);
+    for (const SandboxId& made : added) (void)Remove(made, true);  // the first failure is what is told
     return std::move(id).error().Wrap("pod ", pods[index].sandbox.name);
   }
-  return ids;
+  return changes;
 }
 
 }  // namespace fermata::sandbox::pods

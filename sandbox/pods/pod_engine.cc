@@ -27,6 +27,22 @@ std::optional<probe::Verdict> Remembered(probe::ProbeType type, const PodMarks& 
   return good ? std::optional(probe::Verdict::kSuccess) : std::nullopt;
 }
 
+// Nothing to tell of a success, or where nothing was run.
+std::optional<EventText> EventOf(const probe::ProbeKey& key, const probe::ProbeResult& result) {
+  constexpr const char* kNames[] = {"Startup", "Liveness", "Readiness"};
+  const std::string probe = std::string(kNames[static_cast<size_t>(key.type)]) + " probe ";
+  switch (result.outcome) {
+    case probe::Outcome::kFailure:
+      return EventText{EventType::kWarning, "Unhealthy", probe + "failed: " + result.output, key.container};
+    case probe::Outcome::kError:
+      return EventText{EventType::kWarning, "Unhealthy", probe + "errored: " + result.output, key.container};
+    case probe::Outcome::kWarning:
+      return EventText{EventType::kWarning, "ProbeWarning", probe + "warning: " + result.output, key.container};
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace
 
 const PodContainer* FindContainer(const PodManifest& manifest, const std::string& name) {
@@ -54,21 +70,58 @@ ContainerPtr Newest(const Store& store, const SandboxId& id, const std::string& 
   return newest;
 }
 
+ContainerPtr Previous(const Store& store, const ContainerRecord& newest) {
+  for (const ContainerPtr& container : store.ContainersOf(newest.sandbox)) {
+    const ContainerSpec& spec = container->spec;
+    if (spec.name == newest.spec.name && spec.attempt + 1 == newest.spec.attempt) return container;
+  }
+  return nullptr;
+}
+
 PodEngine::PodEngine(Engine& engine, SandboxManager& sandboxes, ContainerManager& containers, probe::GrpcCheck grpc)
     : engine_(engine),
       sandboxes_(sandboxes),
       containers_(containers),
       runner_(engine, containers, std::move(grpc)),
+      events_(NowNs),
       prober_({.run = [this](const probe::ProbeTarget& target, const probe::ProbeSpec& spec,
                              probe::ProbeDone done) { runner_.Run(target, spec, std::move(done)); },
                .look = [this](const probe::ProbeKey& key) { return Look(key); },
-               .told =
-                   [this](const probe::ProbeKey& key, const probe::ProbeResult& result, bool changed) {
-                     if (!changed) return;
-                     const About about(About::What::kSandbox, key.pod.str());
-                     if (!result.output.empty()) log::info("probe of {}: {}", key.container, result.output);
-                     OnChange(key.pod);
-                   }}) {}
+               .told = [this](const probe::ProbeKey& key, const probe::ProbeResult& result,
+                              bool changed) { OnProbe(key, result, changed); }}) {}
+
+void PodEngine::Tell(const SandboxId& pod, EventText text) {
+  if (const SandboxPtr sandbox = engine_.store->Find(pod)) events_.Record(pod, sandbox->spec, std::move(text));
+}
+
+void PodEngine::Remember(const probe::ProbeKey& key, probe::Outcome outcome) {
+  constexpr size_t kKept = 10;
+  if (outcome == probe::Outcome::kUnknown) return;  // nothing was run
+  const WorkerPtr worker = FindWorker(key.pod);
+  if (worker == nullptr) return;
+  const std::lock_guard lock(worker->probes_mutex);
+  std::vector<probe::Outcome>& results = worker->probes[{key.container, key.type}];
+  results.push_back(outcome);
+  if (results.size() > kKept) results.erase(results.begin());
+}
+
+std::vector<ProbeRuns> PodEngine::ProbeRunsOf(const SandboxId& id) const {
+  std::vector<ProbeRuns> runs;
+  const WorkerPtr worker = FindWorker(id);
+  if (worker == nullptr) return runs;
+  const std::lock_guard lock(worker->probes_mutex);
+  for (const auto& [probe, results] : worker->probes) runs.push_back({probe.first, probe.second, results});
+  return runs;
+}
+
+void PodEngine::OnProbe(const probe::ProbeKey& key, const probe::ProbeResult& result, bool changed) {
+  if (auto text = EventOf(key, result)) Tell(key.pod, std::move(*text));
+  Remember(key, result.outcome);
+  if (!changed) return;
+  const About about(About::What::kSandbox, key.pod.str());
+  if (!result.output.empty()) log::info("probe of {}: {}", key.container, result.output);
+  OnChange(key.pod);
+}
 
 std::string PodEngine::PodDirectory(const std::string& uid) const { return engine_.config.data_dir + "/pods/" + uid; }
 
@@ -202,6 +255,8 @@ Result<> PodEngine::Remove(const SandboxId& id, bool force) {
     workers_.erase(id);
     due_.erase(id);
   }
+  events_.Forget(id);
+  changes_.Notify();  // who watches it is told that it has gone
   if (sandbox->spec.owner != Owner::kPods) return {};
   return RemovePodDirectory(PodDirectory(""), sandbox->spec.uid);
 }
@@ -249,6 +304,7 @@ void PodEngine::FillView(const SandboxPtr& sandbox, const Worker* worker, const 
   view.newest = Newest(*engine_.store, sandbox->id, view.name);
   if (view.newest == nullptr) return;
   const ContainerRecord& record = *view.newest;
+  view.previous = Previous(*engine_.store, record);
   view.restarts = record.spec.attempt;
   const bool exited = record.state == ContainerState::kExited;
   view.waits_for_restart = sandbox->state == SandboxState::kReady && exited && ShouldRestart(view.policy, record);
@@ -301,6 +357,11 @@ std::vector<PodView> PodEngine::List(bool all) const {
   std::sort(views.begin(), views.end(),
             [](const PodView& a, const PodView& b) { return a.sandbox->created_at_ns < b.sandbox->created_at_ns; });
   return views;
+}
+
+std::shared_ptr<const PodManifest> PodEngine::ManifestOf(const SandboxId& id) const {
+  const WorkerPtr worker = FindWorker(id);
+  return worker == nullptr ? nullptr : std::shared_ptr<const PodManifest>(worker, &worker->manifest);
 }
 
 Result<PodView> PodEngine::View(const SandboxId& id) const {

@@ -14,7 +14,8 @@ enum class ContainerKind : uint8_t { kMain, kInit, kSidecar };
 
 struct ContainerView {
   std::string name;
-  ContainerPtr newest;  // nullptr: not made yet
+  ContainerPtr newest;    // nullptr: not made yet
+  ContainerPtr previous;  // of the attempt before; nullptr: there was none, or it has been removed
   bool waits_for_restart = false;
   uint32_t restarts = 0;
   ContainerKind kind = ContainerKind::kMain;

@@ -46,16 +46,20 @@ void PodEngine::RunPreStop(const Kill& kill, Seconds limit) {
   const SandboxId& pod = kill.running->sandbox;
   const LivePtr live = engine_.live.Get(pod);
   const auto ended = std::make_shared<std::atomic<bool>>(false);
-  runner_.RunHook({pod, kill.running->id}, *kill.container->probes.pre_stop, limit,
-                  [live, ended, id = kill.running->id, name = kill.container->spec.name](const Result<>& done) {
-                    const About about(About::What::kContainer, id.str());
-                    if (!done) log::warn("preStop of {}: {}", name, done.error().message());
-                    {
-                      const std::lock_guard lock(live->mutex);
-                      *ended = true;
-                    }
-                    live->changed.notify_all();
-                  });
+  runner_.RunHook(
+      {pod, kill.running->id}, *kill.container->probes.pre_stop, limit,
+      [this, pod, live, ended, id = kill.running->id, name = kill.container->spec.name](const Result<>& done) {
+        const About about(About::What::kContainer, id.str());
+        if (!done) {
+          log::warn("preStop of {}: {}", name, done.error().message());
+          Tell(pod, {EventType::kWarning, "FailedPreStopHook", "PreStopHook failed: " + done.error().message(), name});
+        }
+        {
+          const std::lock_guard lock(live->mutex);
+          *ended = true;
+        }
+        live->changed.notify_all();
+      });
   WaitForChange(pod, Clock::now() + limit, [&] {
     const ContainerPtr now = engine_.store->Find(kill.running->id);
     return *ended || now == nullptr || now->state != ContainerState::kRunning;
@@ -107,6 +111,8 @@ Result<> PodEngine::Stop(const SandboxId& id, std::optional<Seconds> grace) {
   std::vector<std::thread> stops;
   stops.reserve(kills.size());
   for (const Kill& kill : kills) {  // side by side: each has the whole time
+    const std::string& name = kill.container->spec.name;
+    Tell(id, {EventType::kNormal, "Killing", "Stopping container " + name, name});
     stops.emplace_back([&, kill] {
       const About about_container(About::What::kContainer, kill.running->id.str());
       const About about_sandbox(About::What::kSandbox, id.str());
@@ -116,7 +122,10 @@ Result<> PodEngine::Stop(const SandboxId& id, std::optional<Seconds> grace) {
   }
   for (std::thread& stop : stops) stop.join();
   if (engine_.ending) return Error::Make(ErrorCode::kUnavailable, "the daemon is ending");
-  RETURN_IF_ERROR(sandboxes_.Stop(id));
+  if (auto stopped = sandboxes_.Stop(id); !stopped) {
+    Tell(id, {EventType::kWarning, "FailedKillPod", "Error killing pod: " + stopped.error().message(), ""});
+    return stopped;
+  }
   prober_.RemovePod(id);
   OnChange(id);
   return {};

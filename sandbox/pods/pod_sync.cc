@@ -59,7 +59,7 @@ Result<bool> PodEngine::SyncOne(const WorkerPtr& worker, const PodContainer& con
   const ContainerPtr newest = Newest(*engine_.store, worker->id, container.spec.name);
   if (newest == nullptr) return StartAttempt(worker, container, nullptr);
   if (newest->state == ContainerState::kCreated) {
-    (void)containers_.Start(newest->id);  // a failure is an exit of its own, and is treated as one
+    StartOne(*worker, newest->id, container.spec.name);
     return HookIsDone(worker, container, engine_.store->Find(newest->id));
   }
   if (newest->state == ContainerState::kRunning) return HookIsDone(worker, container, newest);
@@ -93,6 +93,8 @@ bool PodEngine::DeadlineIsOver(const WorkerPtr& worker, const SandboxRecord& san
     return false;
   }
   log::info("pod {}: its activeDeadlineSeconds are over", sandbox.spec.name);
+  Tell(worker->id,
+       {EventType::kNormal, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline", ""});
   // First, or a daemon that ends now would leave a pod that seems to have succeeded.
   (void)engine_.store->Update(worker->id, [](SandboxRecord& r) { r.reason = "DeadlineExceeded"; });
   StopLater(worker);
@@ -107,15 +109,19 @@ void PodEngine::StopLater(const WorkerPtr& worker) {
   });
 }
 
-bool PodEngine::RestartIsDue(const Worker& worker, RestartPolicy policy, const ContainerRecord& exited) {
+bool PodEngine::RestartIsDue(Worker& worker, RestartPolicy policy, const ContainerRecord& exited) {
   if (!ShouldRestart(policy, exited)) return false;
   const int64_t left = DelayOf(exited).due_ns - NowNs();
   if (left <= 0) return true;
+  if (worker.waited.insert(exited.id).second) {
+    Tell(worker.id, {EventType::kWarning, "BackOff", "Back-off restarting failed container " + exited.spec.name,
+                     exited.spec.name});
+  }
   Wake(worker.id, Clock::now() + std::chrono::nanoseconds(left));
   return false;
 }
 
-Result<ContainerSpec> PodEngine::SpecOf(const Worker& worker, const PodContainer& container) const {
+Result<ContainerSpec> PodEngine::SpecOf(const Worker& worker, const PodContainer& container) {
   const SandboxPtr sandbox = engine_.store->Find(worker.id);
   if (sandbox == nullptr) return Error::Make(ErrorCode::kNotFound, "the pod has gone");
   ContainerSpec spec = container.spec;
@@ -126,9 +132,14 @@ Result<ContainerSpec> PodEngine::SpecOf(const Worker& worker, const PodContainer
   const PodFacts facts = FactsOf(*sandbox);
   ProcessPlace place;
   const auto value_of = [&](const ValueSource& source) { return ValueOf(source, worker.manifest, facts); };
-  RETURN_IF_ERROR(FillProcess(container, value_of, spec, place));
-  ASSIGN_OR_RETURN(spec.mounts,
-                   MountsOf({engine_, worker.manifest, PodDirectory(sandbox->spec.uid)}, container, spec.env));
+  const auto told = [&](const char* reason, const Error& error) {
+    Tell(worker.id, {EventType::kWarning, reason, "Error: " + error.message(), spec.name});
+    return error;
+  };
+  if (auto filled = FillProcess(container, value_of, spec, place); !filled) return told("Failed", filled.error());
+  auto mounts = MountsOf({engine_, worker.manifest, PodDirectory(sandbox->spec.uid)}, container, spec.env);
+  if (!mounts) return told("FailedMount", mounts.error());
+  spec.mounts = std::move(mounts).value();
   return spec;
 }
 
@@ -141,9 +152,23 @@ Result<bool> PodEngine::StartAttempt(const WorkerPtr& worker, const PodContainer
     spec.previous_finished_at_ns = before->finished_at_ns;
   }
   spec.log_path = spec.name + "/" + std::to_string(spec.attempt) + ".log";
-  ASSIGN_OR_RETURN(const ContainerId id, containers_.Create(worker->id, spec), "create container ", spec.name);
-  (void)containers_.Start(id);  // recorded as StartError; the restart policy decides what becomes of it
-  return HookIsDone(worker, container, engine_.store->Find(id));
+  auto id = containers_.Create(worker->id, spec);
+  if (!id) {
+    Tell(worker->id, {EventType::kWarning, "Failed", "Error: " + id.error().message(), spec.name});
+    return std::move(id).error().Wrap("create container ", spec.name);
+  }
+  Tell(worker->id, {EventType::kNormal, "Created", "Created container " + spec.name, spec.name});
+  if (before != nullptr) worker->waited.erase(before->id);
+  StartOne(*worker, *id, spec.name);
+  return HookIsDone(worker, container, engine_.store->Find(*id));
+}
+
+// A failure is an exit of its own, recorded as StartError; the restart policy decides what becomes of it.
+void PodEngine::StartOne(const Worker& worker, const ContainerId& id, const std::string& name) {
+  if (auto started = containers_.Start(id); !started) {
+    return Tell(worker.id, {EventType::kWarning, "Failed", "Error: " + started.error().message(), name});
+  }
+  Tell(worker.id, {EventType::kNormal, "Started", "Started container " + name, name});
 }
 
 // One attempt before the newest stays, with its log, to look at.
@@ -185,6 +210,10 @@ void PodEngine::EndPostStart(const WorkerPtr& worker, const PodContainer& contai
     }
   }
   if (kill) {
+    const std::string& name = container.spec.name;
+    Tell(worker->id,
+         {EventType::kWarning, "FailedPostStartHook", "PostStartHook failed: " + done.error().message(), name});
+    Tell(worker->id, {EventType::kNormal, "Killing", "Container " + name + " failed its postStart hook", name});
     KillContainer({&container, running, {}}, worker->manifest.termination_grace);
     const std::lock_guard lock(worker->mutex);
     worker->killed.erase(running->id);
@@ -207,8 +236,13 @@ void PodEngine::KillUnhealthy(const WorkerPtr& worker) {
       if (r.state == ContainerState::kRunning && r.marks.killed_at_ns == 0) r.marks.killed_at_ns = now;
     });
     if (!marked) log::warn("record the kill of {}: {}", name, marked.error().message());
-    log::info("pod {}: container {} failed its {} probe, and is killed", worker->manifest.sandbox.name, name,
-              type == ProbeType::kStartup ? "startup" : "liveness");
+    const std::string probe = type == ProbeType::kStartup ? "startup" : "liveness";
+    log::info("pod {}: container {} failed its {} probe, and is killed", worker->manifest.sandbox.name, name, probe);
+    const ContainerKind kind = KindOf(worker->manifest, *kill.container);
+    const bool again = PolicyNow(*worker, *kill.container, kind) != RestartPolicy::kNever;
+    Tell(worker->id,
+         {EventType::kNormal, "Killing",
+          "Container " + name + " failed " + probe + " probe" + (again ? ", will be restarted" : ""), name});
     const auto grace = kill.container->probes.Of(type)->termination_grace.value_or(worker->manifest.termination_grace);
     engine_.tasks.Post([this, worker, kill = Kill{kill.container, kill.running, {}}, grace] {
       KillContainer(kill, grace);
