@@ -10,7 +10,7 @@ using ::testing::HasSubstr;
 class ApplyTest : public CliTest {
  protected:
   std::string Web(const std::string& command, const std::string& more = "") {
-    return Manifest("web", "", {Container("main", command, more)});
+    return Manifest("web", "terminationGracePeriodSeconds: 1", {Container("main", command, more)});
   }
 };
 
