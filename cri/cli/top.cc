@@ -18,7 +18,7 @@
 namespace fermata::cri::cli {
 namespace {
 
-constexpr int kFirstMs = 500;  // a rate of CPU needs two looks
+constexpr int kFirstMs = 1100;  // a rate of CPU needs two looks, a second apart (sandbox/stats/cpu_rate.h)
 constexpr int kPeriodMs = 2000;
 constexpr const char* kUnknown = "-";
 

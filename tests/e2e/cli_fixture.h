@@ -47,8 +47,9 @@ class CliTest : public DaemonTest {
   // A manifest: what comes before the containers, and their YAML.
   static std::string Manifest(const std::string& name, const std::string& spec,
                               const std::vector<std::string>& containers) {
-    std::string text =
-        "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + "}\nspec:\n  terminationGracePeriodSeconds: 20\n";
+    std::string text = "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + "}\nspec:\n";
+    if (spec.find("terminationGracePeriodSeconds") == std::string::npos)
+      text += "  terminationGracePeriodSeconds: 20\n";
     if (!spec.empty()) text += "  " + spec + "\n";
     text += "  containers:\n";
     for (const std::string& container : containers) text += container;

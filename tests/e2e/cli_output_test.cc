@@ -13,10 +13,7 @@ using ::testing::Not;
 
 class OutputTest : public CliTest {
  protected:
-  void RunWeb() {
-    id_ = Output({"run", "-d",
-                  Yaml(Manifest("web", "terminationGracePeriodSeconds: 1", {Container("main", "exec sleep 1000")}))});
-  }
+  void RunWeb() { id_ = Output({"run", "-d", Yaml(Manifest("web", "", {Container("main", "exec sleep 1000")}))}); }
   // What bash offers for the last of the words.
   std::string Offered(const std::string& words, int place) {
     const std::string script = "source <(\"$0\" completion bash); COMP_WORDS=(\"$0\" " + words +
