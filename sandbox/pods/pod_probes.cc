@@ -60,6 +60,8 @@ void PodEngine::OnProbe(const probe::ProbeKey& key, const probe::ProbeReport& re
   OnChange(key.pod);
 }
 
+// On the thread of the run that has ended, without a lock of the prober: four small files by the descriptor of the
+// group that the collector keeps, about ten microseconds.
 void PodEngine::Remember(const probe::ProbeKey& key, const probe::ProbeReport& report) {
   const WorkerPtr worker = FindWorker(key.pod);
   if (worker == nullptr) return;
