@@ -127,6 +127,19 @@ PressureLine ParsePressureLine(std::span<const std::string_view> words) {
   return line;
 }
 
+// Of Stats or Contention.
+template <typename Pressures>
+Result<> ReadPressures(const Cgroup& cgroup, Pressures& out) {
+  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "cpu.pressure", out.cpu_pressure, ParsePressure));
+  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "memory.pressure", out.memory_pressure, ParsePressure));
+  return ReadInto(cgroup.fd(), "io.pressure", out.io_pressure, ParsePressure);
+}
+
+// Every group has cpu.stat, with and without controller.
+Error Gone(const Cgroup& cgroup) {
+  return Error::Make(ErrorCode::kNotFound, "read statistics of ", cgroup.Path(), ": group is gone");
+}
+
 }  // namespace
 
 CpuStats ParseCpuStat(std::string_view text) {
@@ -228,14 +241,11 @@ Result<Stats> Read(const Cgroup& cgroup) {
   Stats stats;
   stats.timestamp_ns = NowNanoseconds();
   RETURN_IF_ERROR(ReadInto(cgroup.fd(), "cpu.stat", stats.cpu, ParseCpuStat));
-  // Every group has cpu.stat, with and without controller.
-  if (!stats.cpu) return Error::Make(ErrorCode::kNotFound, "read statistics of ", cgroup.Path(), ": group is gone");
+  if (!stats.cpu) return Gone(cgroup);
   RETURN_IF_ERROR(ReadMemory(cgroup, stats));
   RETURN_IF_ERROR(ReadInto(cgroup.fd(), "pids.current", stats.pids, ParseNumber));
   RETURN_IF_ERROR(ReadInto(cgroup.fd(), "io.stat", stats.io, ParseIoStat));
-  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "cpu.pressure", stats.cpu_pressure, ParsePressure));
-  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "memory.pressure", stats.memory_pressure, ParsePressure));
-  RETURN_IF_ERROR(ReadInto(cgroup.fd(), "io.pressure", stats.io_pressure, ParsePressure));
+  RETURN_IF_ERROR(ReadPressures(cgroup, stats));
   return stats;
 }
 
@@ -259,6 +269,19 @@ Result<Details> ReadDetails(const Cgroup& cgroup) {
     if (bytes) details.hugepage_bytes[size] = *bytes;
   }
   return details;
+}
+
+Result<Contention> ReadContention(const Cgroup& cgroup) {
+  Contention contention;
+  ASSIGN_OR_RETURN(const std::optional<std::string> text, ReadIfThere(cgroup.fd(), "cpu.stat"));
+  if (!text) return Gone(cgroup);
+  if (text->find("nr_throttled ") != std::string::npos) {
+    const CpuStats cpu = ParseCpuStat(*text);
+    contention.throttled_periods = cpu.throttled_periods;
+    contention.throttled_us = cpu.throttled_us;
+  }
+  RETURN_IF_ERROR(ReadPressures(cgroup, contention));
+  return contention;
 }
 
 }  // namespace fermata::cgroups

@@ -77,6 +77,12 @@ struct Stats {
   std::optional<Pressure> io_pressure;
 };
 
+// What a group had to wait for: few and small files.
+struct Contention {
+  std::optional<uint64_t> throttled_periods, throttled_us;  // absent without the cpu controller
+  std::optional<Pressure> cpu_pressure, memory_pressure, io_pressure;
+};
+
 struct DeviceIo {
   std::string device;  // "8:0"
   IoStats io;
@@ -95,6 +101,7 @@ struct Details {
 // kNotFound when the group has been removed. One open and one read a file.
 Result<Stats> Read(const Cgroup& cgroup);
 Result<Details> ReadDetails(const Cgroup& cgroup);
+Result<Contention> ReadContention(const Cgroup& cgroup);
 
 // The parsers: text of one file in, numbers out. What they do not know they skip; what is missing is zero.
 CpuStats ParseCpuStat(std::string_view text);

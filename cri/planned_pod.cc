@@ -46,13 +46,18 @@ struct ActionText {
   std::string operator()(const probe::SleepAction& sleep) const { return "sleep " + Seconds(sleep.time); }
 };
 
+}  // namespace
+
+std::string ProbeActionText(const probe::ProbeSpec& spec) { return std::visit(ActionText(), spec.action); }
+
+namespace {
+
 void AddProbes(const probe::ContainerProbes& probes, ::fermata::v1::PlannedContainer& out) {
   const auto add = [&](const char* name, const std::optional<probe::ProbeSpec>& spec) {
     if (!spec) return;
-    out.add_probes(std::string(name) + ": " + std::visit(ActionText(), spec->action) +
-                   " delay=" + Seconds(spec->initial_delay) + " timeout=" + Seconds(spec->timeout) +
-                   " period=" + Seconds(spec->period) + " #success=" + std::to_string(spec->success_threshold) +
-                   " #failure=" + std::to_string(spec->failure_threshold));
+    out.add_probes(std::string(name) + ": " + ProbeActionText(*spec) + " delay=" + Seconds(spec->initial_delay) +
+                   " timeout=" + Seconds(spec->timeout) + " period=" + Seconds(spec->period) + " #success=" +
+                   std::to_string(spec->success_threshold) + " #failure=" + std::to_string(spec->failure_threshold));
   };
   add("startup", probes.startup);
   add("liveness", probes.liveness);

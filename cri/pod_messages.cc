@@ -6,7 +6,7 @@ namespace {
 using sandbox::ContainerState;
 using sandbox::pods::ContainerView;
 using sandbox::pods::PodView;
-using sandbox::pods::ProbeRuns;
+using sandbox::pods::ProbeView;
 
 std::string StateText(const ContainerView& view) {
   if (view.newest == nullptr) return "Waiting";
@@ -65,12 +65,11 @@ void FillUsage(const sandbox::stats::GroupSample& sample, ::fermata::v1::Usage& 
   if (stats.pids) out.set_processes(*stats.pids);
 }
 
-void FillProbe(const ProbeRuns& runs, ::fermata::v1::ProbeHistory& out) {
-  constexpr const char* kTypes[] = {"startup", "liveness", "readiness"};
-  out.set_type(kTypes[static_cast<size_t>(runs.type)]);
-  for (const sandbox::probe::Outcome outcome : runs.results) {
-    const bool good = outcome == sandbox::probe::Outcome::kSuccess || outcome == sandbox::probe::Outcome::kWarning;
-    out.mutable_results()->push_back(good ? '+' : outcome == sandbox::probe::Outcome::kError ? '!' : '-');
+void FillProbe(const ProbeView& view, ::fermata::v1::ProbeHistory& out) {
+  out.set_type(sandbox::probe::WordOf(view.type));
+  for (const sandbox::probe::Flight& flight : view.flights) {
+    const bool good = sandbox::probe::IsGood(flight.outcome);
+    out.mutable_results()->push_back(good ? '+' : flight.outcome == sandbox::probe::Outcome::kError ? '!' : '-');
   }
 }
 
@@ -135,7 +134,7 @@ void FillChange(const sandbox::pods::PodChange& change, const sandbox::SandboxSp
   }
 }
 
-void FillStats(const PodView& view, const sandbox::stats::PodSample& sample, const std::vector<ProbeRuns>& probes,
+void FillStats(const PodView& view, const sandbox::stats::PodSample& sample, const std::vector<ProbeView>& probes,
                ::fermata::v1::PodStats& out) {
   out.set_pod_id(view.sandbox->id.str());
   out.set_namespace_(view.sandbox->spec.name_space);
@@ -155,8 +154,8 @@ void FillStats(const PodView& view, const sandbox::stats::PodSample& sample, con
     for (const sandbox::stats::ContainerSample& each : sample.containers) {
       if (each.record->id == container.newest->id && each.group) FillUsage(*each.group, *stats.mutable_usage());
     }
-    for (const ProbeRuns& runs : probes) {
-      if (runs.container == container.name) FillProbe(runs, *stats.add_probes());
+    for (const ProbeView& each : probes) {
+      if (each.container == container.name && !each.flights.empty()) FillProbe(each, *stats.add_probes());
     }
   }
 }

@@ -16,6 +16,6 @@ void FillEvent(const sandbox::pods::PodEvent& event, ::fermata::v1::PodEvent& ou
 void FillFile(const sandbox::pods::ManifestDirectory::File& file, ::fermata::v1::ManifestFile& out);
 void FillChange(const sandbox::pods::PodChange& change, const sandbox::SandboxSpec& pod, ::fermata::v1::PodChange& out);
 void FillStats(const sandbox::pods::PodView& view, const sandbox::stats::PodSample& sample,
-               const std::vector<sandbox::pods::ProbeRuns>& probes, ::fermata::v1::PodStats& out);
+               const std::vector<sandbox::pods::ProbeView>& probes, ::fermata::v1::PodStats& out);
 
 }  // namespace fermata::cri

@@ -62,6 +62,13 @@ class PodsService final : public fv1::Pods::CallbackService {
                                      fv1::DescribePodResponse* response) override;
   grpc::ServerUnaryReactor* Stats(grpc::CallbackServerContext* context, const fv1::PodStatsRequest* request,
                                   fv1::PodStatsResponse* response) override;
+  // pods_service_probes.cc
+  grpc::ServerUnaryReactor* ListProbes(grpc::CallbackServerContext* context, const fv1::ListProbesRequest* request,
+                                       fv1::ListProbesResponse* response) override;
+  grpc::ServerUnaryReactor* ProbeHistory(grpc::CallbackServerContext* context, const fv1::ProbeHistoryRequest* request,
+                                         fv1::ProbeHistoryResponse* response) override;
+  grpc::ServerUnaryReactor* RunProbe(grpc::CallbackServerContext* context, const fv1::RunProbeRequest* request,
+                                     fv1::RunProbeResponse* response) override;
   // pods_service_streams.cc
   grpc::ServerBidiReactor<fv1::StreamInput, fv1::StreamOutput>* ExecStream(
       grpc::CallbackServerContext* context) override;

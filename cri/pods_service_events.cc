@@ -12,6 +12,12 @@ namespace fermata::cri {
 
 using sandbox::pods::PodEvent;
 
+namespace {
+
+constexpr size_t kProbesOfTop = 10;  // the last runs that it shows
+
+}  // namespace
+
 Result<std::optional<sandbox::SandboxId>> PodsService::FindIfNamed(const std::string& pod) const {
   if (pod.empty()) return std::optional<sandbox::SandboxId>();
   ASSIGN_OR_RETURN(sandbox::SandboxId id, Find(pod));
@@ -92,7 +98,7 @@ grpc::ServerUnaryReactor* PodsService::Stats(grpc::CallbackServerContext* contex
       const sandbox::SandboxPtr& record = view.sandbox;
       if (id ? record->id != *id : record->state != sandbox::SandboxState::kReady) continue;
       const auto sample = engine_.stats->Pod(record, engine_.store->ContainersOf(record->id));
-      FillStats(view, sample, pods_.ProbeRunsOf(record->id), *response->add_pods());
+      FillStats(view, sample, pods_.ProbesOf(record->id, kProbesOfTop), *response->add_pods());
     }
     return {};
   });

@@ -13,6 +13,7 @@
 #include "cri/cli/listing.h"
 #include "cri/cli/network_commands.h"
 #include "cri/cli/output.h"
+#include "cri/cli/probe_commands.h"
 #include "cri/cli/system_commands.h"
 
 namespace {
@@ -245,6 +246,7 @@ void AddAll(CLI::App& app, Parsed& parsed) {
   AddPodCommands(app, parsed);
   AddLookCommands(app, parsed);
   AddContainerCommands(app, parsed);
+  cli::AddProbeCommands(app, parsed.global, parsed.command);
   cli::AddImageCommands(app, parsed.global, parsed.command);
   AddStreamCommands(app, parsed);
   cli::AddNetworkCommands(app, parsed.global, parsed.command);

@@ -10,4 +10,7 @@ namespace fermata {
 // other words, not for a container's own output.
 std::string Printable(std::string_view text);
 
+// The same on one line, which ends where what it tells ends; of more than `limit` bytes the beginning and "...".
+std::string OneLine(std::string_view text, size_t limit);
+
 }  // namespace fermata

@@ -27,22 +27,6 @@ std::optional<probe::Verdict> Remembered(probe::ProbeType type, const PodMarks& 
   return good ? std::optional(probe::Verdict::kSuccess) : std::nullopt;
 }
 
-// Nothing to tell of a success, or where nothing was run.
-std::optional<EventText> EventOf(const probe::ProbeKey& key, const probe::ProbeResult& result) {
-  constexpr const char* kNames[] = {"Startup", "Liveness", "Readiness"};
-  const std::string probe = std::string(kNames[static_cast<size_t>(key.type)]) + " probe ";
-  switch (result.outcome) {
-    case probe::Outcome::kFailure:
-      return EventText{EventType::kWarning, "Unhealthy", probe + "failed: " + result.output, key.container};
-    case probe::Outcome::kError:
-      return EventText{EventType::kWarning, "Unhealthy", probe + "errored: " + result.output, key.container};
-    case probe::Outcome::kWarning:
-      return EventText{EventType::kWarning, "ProbeWarning", probe + "warning: " + result.output, key.container};
-    default:
-      return std::nullopt;
-  }
-}
-
 }  // namespace
 
 const PodContainer* FindContainer(const PodManifest& manifest, const std::string& name) {
@@ -84,43 +68,14 @@ PodEngine::PodEngine(Engine& engine, SandboxManager& sandboxes, ContainerManager
       containers_(containers),
       runner_(engine, containers, std::move(grpc)),
       events_(NowNs),
-      prober_({.run = [this](const probe::ProbeTarget& target, const probe::ProbeSpec& spec,
-                             probe::ProbeDone done) { runner_.Run(target, spec, std::move(done)); },
-               .look = [this](const probe::ProbeKey& key) { return Look(key); },
-               .told = [this](const probe::ProbeKey& key, const probe::ProbeResult& result,
-                              bool changed) { OnProbe(key, result, changed); }}) {}
+      prober_(
+          {.run = [this](const probe::ProbeTarget& target, const probe::ProbeSpec& spec,
+                         probe::ProbeDone done) { runner_.Run(target, spec, std::move(done)); },
+           .look = [this](const probe::ProbeKey& key) { return Look(key); },
+           .told = [this](const probe::ProbeKey& key, const probe::ProbeReport& report) { OnProbe(key, report); }}) {}
 
 void PodEngine::Tell(const SandboxId& pod, EventText text) {
   if (const SandboxPtr sandbox = engine_.store->Find(pod)) events_.Record(pod, sandbox->spec, std::move(text));
-}
-
-void PodEngine::Remember(const probe::ProbeKey& key, probe::Outcome outcome) {
-  constexpr size_t kKept = 10;
-  if (outcome == probe::Outcome::kUnknown) return;  // nothing was run
-  const WorkerPtr worker = FindWorker(key.pod);
-  if (worker == nullptr) return;
-  const std::lock_guard lock(worker->probes_mutex);
-  std::vector<probe::Outcome>& results = worker->probes[{key.container, key.type}];
-  results.push_back(outcome);
-  if (results.size() > kKept) results.erase(results.begin());
-}
-
-std::vector<ProbeRuns> PodEngine::ProbeRunsOf(const SandboxId& id) const {
-  std::vector<ProbeRuns> runs;
-  const WorkerPtr worker = FindWorker(id);
-  if (worker == nullptr) return runs;
-  const std::lock_guard lock(worker->probes_mutex);
-  for (const auto& [probe, results] : worker->probes) runs.push_back({probe.first, probe.second, results});
-  return runs;
-}
-
-void PodEngine::OnProbe(const probe::ProbeKey& key, const probe::ProbeResult& result, bool changed) {
-  if (auto text = EventOf(key, result)) Tell(key.pod, std::move(*text));
-  Remember(key, result.outcome);
-  if (!changed) return;
-  const About about(About::What::kSandbox, key.pod.str());
-  if (!result.output.empty()) log::info("probe of {}: {}", key.container, result.output);
-  OnChange(key.pod);
 }
 
 std::string PodEngine::PodDirectory(const std::string& uid) const { return engine_.config.data_dir + "/pods/" + uid; }
@@ -259,16 +214,6 @@ Result<> PodEngine::Remove(const SandboxId& id, bool force) {
   changes_.Notify();  // who watches it is told that it has gone
   if (sandbox->spec.owner != Owner::kPods) return {};
   return RemovePodDirectory(PodDirectory(""), sandbox->spec.uid);
-}
-
-void PodEngine::AddProbes(const Worker& worker) {
-  const auto add = [&](const PodContainer& container) {
-    for (const auto type : {probe::ProbeType::kStartup, probe::ProbeType::kLiveness, probe::ProbeType::kReadiness}) {
-      if (const auto& spec = container.probes.Of(type)) prober_.Add({worker.id, container.spec.name, type}, *spec);
-    }
-  };
-  for (const PodContainer& container : worker.manifest.init_containers) add(container);
-  for (const PodContainer& container : worker.manifest.containers) add(container);
 }
 
 probe::ContainerFacts PodEngine::Look(const probe::ProbeKey& key) const {

@@ -26,17 +26,26 @@
 #include "sandbox/pods/manifest_diff.h"
 #include "sandbox/pods/pod_events.h"
 #include "sandbox/pods/pod_status.h"
+#include "sandbox/probe/flight_recorder.h"
 #include "sandbox/probe/probe_runner.h"
 #include "sandbox/probe/prober.h"
 #include "sandbox/sandbox_manager.h"
 
 namespace fermata::sandbox::pods {
 
-// How the last runs of one probe came out, the oldest first.
-struct ProbeRuns {
-  std::string container;
+// A probe of a manifest, and how it came out.
+struct ProbeView {
+  std::string container;  // its name
   probe::ProbeType type = probe::ProbeType::kLiveness;
-  std::vector<probe::Outcome> results;
+  probe::ProbeSpec spec;
+  std::optional<probe::Verdict> believed;  // of the instance that runs; nullopt: none runs, or it was not looked at yet
+  std::vector<probe::Flight> flights;      // the oldest first
+};
+
+// Which probes of a pod are meant; empty: of all containers, of all types.
+struct ProbeChoice {
+  std::string container;
+  std::optional<probe::ProbeType> type;
 };
 
 // What is to become of a pod that has the name of one of a manifest.
@@ -96,7 +105,14 @@ class PodEngine {
 
   // nullptr: not of a manifest.
   [[nodiscard]] std::shared_ptr<const PodManifest> ManifestOf(const SandboxId& id) const;
-  [[nodiscard]] std::vector<ProbeRuns> ProbeRunsOf(const SandboxId& id) const;
+  // All of them, each with its last `most` flights; none for what is not of a manifest.
+  [[nodiscard]] std::vector<ProbeView> ProbesOf(const SandboxId& id, size_t most = probe::kFlightsKept) const;
+  // At least one. kNotFound says what there is; kFailedPrecondition for what is not of a manifest.
+  [[nodiscard]] Result<std::vector<ProbeView>> ChooseProbes(const SandboxId& id, const ProbeChoice& choice) const;
+  // Runs one probe now, outside its schedule: counts for nothing and is not recorded. Blocks as long as the probe's own
+  // time-out and a moment. kInvalidArgument when several are meant, kFailedPrecondition when the container does not
+  // run.
+  Result<probe::ProbeReport> RunProbe(const SandboxId& id, const ProbeChoice& choice);
 
   void OnChange(const SandboxId& id);  // never blocks
   // Tells of every change of every pod.
@@ -108,13 +124,12 @@ class PodEngine {
     SandboxId id;
     PodManifest manifest;  // does not change once the worker is known
     std::atomic<bool> stopping = false;
-    std::mutex mutex;                 // one Sync, or beginning of a Stop, at a time; guards what follows
-    std::set<ContainerId> hooked;     // those whose postStart is under way
-    std::set<ContainerId> killed;     // those that are being killed for a probe or a hook
-    std::set<ContainerId> waited;     // those that have exited and whose back-off was told
-    bool finishing = false;           // its sidecars are being stopped
-    mutable std::mutex probes_mutex;  // guards probes; no other lock is taken with it held
-    std::map<std::pair<std::string, probe::ProbeType>, std::vector<probe::Outcome>> probes;  // what they came to lately
+    std::mutex mutex;               // one Sync, or beginning of a Stop, at a time; guards what follows
+    std::set<ContainerId> hooked;   // those whose postStart is under way
+    std::set<ContainerId> killed;   // those that are being killed for a probe or a hook
+    std::set<ContainerId> waited;   // those that have exited and whose back-off was told
+    bool finishing = false;         // its sidecars are being stopped
+    probe::FlightRecorder flights;  // has a lock of its own
   };
   using WorkerPtr = std::shared_ptr<Worker>;
 
@@ -162,8 +177,9 @@ class PodEngine {
   WorkerPtr FindWorker(const SandboxId& id) const;
   // An event of a pod that is there.
   void Tell(const SandboxId& pod, EventText text);
-  void Remember(const probe::ProbeKey& key, probe::Outcome outcome);
-  void OnProbe(const probe::ProbeKey& key, const probe::ProbeResult& result, bool changed);
+  // pod_probes.cc
+  void OnProbe(const probe::ProbeKey& key, const probe::ProbeReport& report);
+  void Remember(const probe::ProbeKey& key, const probe::ProbeReport& report);
   void Sync(const WorkerPtr& worker);
   void AddProbes(const Worker& worker);
   probe::ContainerFacts Look(const probe::ProbeKey& key) const;

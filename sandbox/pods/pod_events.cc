@@ -5,25 +5,6 @@
 #include "runtime/base/printable.h"
 
 namespace fermata::sandbox::pods {
-namespace {
-
-// One line, which ends where what it tells ends.
-std::string OneLine(std::string_view text, size_t limit) {
-  const size_t end = text.find_last_not_of(" \t\r\n");
-  std::string line(text.substr(0, end == std::string_view::npos ? 0 : end + 1));
-  std::ranges::replace_if(
-      line, [](char c) { return c == '\n' || c == '\r'; }, ' ');
-  const bool cut = line.size() > limit;
-  if (cut) {
-    size_t size = limit;
-    while (size > 0 && (static_cast<unsigned char>(line[size]) & 0xc0) == 0x80) --size;  // between two characters
-    line.resize(size);
-  }
-  return Printable(line) + (cut ? "..." : "");
-}
-
-}  // namespace
-
 PodEvents::List::iterator PodEvents::FindSame(const SandboxId& pod, const EventText& text) {
   return std::ranges::find_if(events_, [&](const PodEvent& event) {
     return event.pod == pod && event.text.container == text.container && event.text.reason == text.reason &&

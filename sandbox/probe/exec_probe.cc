@@ -21,7 +21,10 @@ ProbeResult JudgeExec(const Result<runtime::ExecResult>& ended, std::chrono::mil
 void RunExecProbe(Engine& engine, ContainerManager& containers, const ContainerId& id, const ExecAction& action,
                   std::chrono::milliseconds timeout, ProbeDone done) {
   engine.tasks.Post([&containers, id, command = action.command, timeout, done = std::move(done)] {
-    done(JudgeExec(containers.ExecSync(id, command, timeout), timeout));
+    const auto begun = std::chrono::steady_clock::now();
+    ProbeResult result = JudgeExec(containers.ExecSync(id, command, timeout), timeout);
+    result.begun = begun;
+    done(std::move(result));
   });
 }
 

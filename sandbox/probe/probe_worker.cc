@@ -1,11 +1,23 @@
 #include "sandbox/probe/probe_worker.h"
 
+#include <array>
+
 namespace fermata::sandbox::probe {
 namespace {
 
 constexpr int kMostTries = 3;  // of a probe that gives an error
 
 }  // namespace
+
+const char* WordOf(ProbeType type) {
+  if (type == ProbeType::kStartup) return "startup";
+  return type == ProbeType::kLiveness ? "liveness" : "readiness";
+}
+
+const char* WordOf(Outcome outcome) {
+  constexpr std::array kWords = {"success", "warning", "failure", "unknown", "error"};
+  return kWords[static_cast<size_t>(outcome)];
+}
 
 Verdict ProbeWorker::Initial() const {
   if (type_ == ProbeType::kStartup) return Verdict::kUnknown;
@@ -59,19 +71,20 @@ ProbeWorker::Step ProbeWorker::Tick(const ContainerFacts& facts, TimePoint now) 
 
 ProbeWorker::After ProbeWorker::Finish(const ProbeResult& result) {
   if (result.outcome == Outcome::kError) {
+    streak_ = 0;
     if (++errors_ < kMostTries) return After::kAgain;
     errors_ = 0;
     return After::kDone;
   }
   errors_ = 0;
-  const bool good = result.outcome == Outcome::kSuccess || result.outcome == Outcome::kWarning;
-  Count(good ? Verdict::kSuccess : Verdict::kFailure);
+  Count(IsGood(result.outcome) ? Verdict::kSuccess : Verdict::kFailure);
   return After::kDone;
 }
 
 // 2.9 and 2.10
 void ProbeWorker::Count(Verdict verdict) {
   run_ = verdict == last_ ? run_ + 1 : 1;
+  streak_ = run_;
   last_ = verdict;
   const int threshold = verdict == Verdict::kSuccess ? spec_.success_threshold : spec_.failure_threshold;
   if (run_ < threshold) return;

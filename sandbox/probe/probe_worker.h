@@ -14,9 +14,14 @@ namespace fermata::sandbox::probe {
 
 // What one run of a probe came to. kError: the probe itself did not work, which says nothing about the container.
 enum class Outcome : uint8_t { kSuccess, kWarning, kFailure, kUnknown, kError };
+inline bool IsGood(Outcome outcome) { return outcome == Outcome::kSuccess || outcome == Outcome::kWarning; }
+// "startup", ...; "success", ...
+const char* WordOf(ProbeType type);
+const char* WordOf(Outcome outcome);
 struct ProbeResult {
   Outcome outcome = Outcome::kUnknown;
   std::string output;
+  std::chrono::steady_clock::time_point begun{};  // when it had waited for a thread before; unset: when it was called
 };
 
 // What is believed of a container.
@@ -55,6 +60,8 @@ class ProbeWorker {
   // What is believed of the instance `container_id`; nullopt: nothing is known of that one.
   [[nodiscard]] std::optional<Verdict> ResultOf(const std::string& container_id) const;
   [[nodiscard]] ProbeType type() const { return type_; }
+  // How many results in a row have come to the same as the last one; 0: the last one does not count.
+  [[nodiscard]] int streak() const { return streak_; }
   [[nodiscard]] bool on_hold() const { return hold_; }
 
  private:
@@ -71,7 +78,7 @@ class ProbeWorker {
   Verdict result_;
   bool hold_ = false;
   Verdict last_ = Verdict::kUnknown;
-  int run_ = 0, errors_ = 0;
+  int run_ = 0, errors_ = 0, streak_ = 0;
 };
 
 }  // namespace fermata::sandbox::probe

@@ -1,6 +1,6 @@
 #include "sandbox/probe/prober.h"
 
-#include <array>
+#include <algorithm>
 #include <optional>
 #include <random>
 #include <set>
@@ -15,15 +15,6 @@ using Clock = std::chrono::steady_clock;
 
 metrics::Family probes(metrics::Kind::kCounter, "fermata_probes_total",
                        "Runs of probes, each attempt of one that is tried again for itself", {"kind", "result"});
-
-const char* WordOf(ProbeType type) {
-  if (type == ProbeType::kStartup) return "startup";
-  return type == ProbeType::kLiveness ? "liveness" : "readiness";
-}
-const char* WordOf(Outcome outcome) {
-  constexpr std::array kWords = {"success", "warning", "failure", "unknown", "error"};
-  return kWords[static_cast<size_t>(outcome)];
-}
 
 }  // namespace
 
@@ -46,6 +37,12 @@ class Prober::Core : public std::enable_shared_from_this<Core> {
     ProbeSpec spec;
     ProbeWorker worker;
     bool removed = false;
+    Clock::time_point free{};  // when its last run ended
+  };
+  struct Run {
+    ContainerId container;
+    Clock::time_point due;
+    std::optional<Clock::duration> lateness;  // of the first attempt, once there is a second one
   };
   using EntryPtr = std::shared_ptr<Entry>;
   using Queue = std::set<std::pair<Clock::time_point, EntryPtr>>;
@@ -53,10 +50,10 @@ class Prober::Core : public std::enable_shared_from_this<Core> {
   [[nodiscard]] Clock::duration Jitter(const ProbeSpec& spec);
   [[nodiscard]] bool IsStarted(const ProbeKey& key, const ContainerFacts& facts) const;
   void Tick(const EntryPtr& entry, ContainerFacts facts);
-  void Run(const EntryPtr& entry, const ContainerId& container);
-  void Finish(const EntryPtr& entry, const ContainerId& container, const ProbeResult& result);
+  void Begin(const EntryPtr& entry, Run run);
+  void Finish(const EntryPtr& entry, Run run, Clock::time_point begun, const ProbeResult& result);
   void Enqueue(const EntryPtr& entry);
-  void Tell(std::unique_lock<std::mutex>& lock, const ProbeKey& key, const ProbeResult& result, bool changed);
+  void Tell(std::unique_lock<std::mutex>& lock, const ProbeKey& key, const ProbeReport& report);
 
   const Outside outside_;
   const Clock::time_point born_ = Clock::now();
@@ -164,6 +161,8 @@ void Prober::Core::Tick(const EntryPtr& entry, ContainerFacts facts) {
   if (entry->removed) return;
   facts.started = IsStarted(entry->key, facts);
   const auto before = entry->worker.ResultOf(container.str());
+  // One that took longer than its period was in its own way.
+  const auto due = std::max(entry->worker.next_tick(), entry->free);
   const ProbeWorker::Step step = entry->worker.Tick(facts, Clock::now());
   const auto after = entry->worker.ResultOf(container.str());
   if (step == ProbeWorker::Step::kWait) Enqueue(entry);
@@ -171,39 +170,45 @@ void Prober::Core::Tick(const EntryPtr& entry, ContainerFacts facts) {
     entry->removed = true;
     entries_.erase(entry->key);
   }
-  if (before != after) Tell(lock, entry->key, {}, true);
+  if (before != after) Tell(lock, entry->key, {.container = container, .changed = true});
   lock.unlock();
-  if (step == ProbeWorker::Step::kProbe) Run(entry, container);
+  if (step == ProbeWorker::Step::kProbe) Begin(entry, {container, due, std::nullopt});
 }
 
-void Prober::Core::Run(const EntryPtr& entry, const ContainerId& container) {
-  outside_.run({entry->key.pod, container}, entry->spec,
-               [core = shared_from_this(), entry, container](const ProbeResult& result) {
-                 core->Finish(entry, container, result);
-               });
+void Prober::Core::Begin(const EntryPtr& entry, Run run) {
+  const ProbeTarget target{entry->key.pod, run.container};
+  outside_.run(target, entry->spec,
+               [core = shared_from_this(), entry, run = std::move(run), begun = Clock::now()](
+                   const ProbeResult& result) { core->Finish(entry, run, std::max(begun, result.begun), result); });
 }
 
-void Prober::Core::Finish(const EntryPtr& entry, const ContainerId& container, const ProbeResult& result) {
+void Prober::Core::Finish(const EntryPtr& entry, Run run, Clock::time_point begun, const ProbeResult& result) {
   probes.With({WordOf(entry->key.type), WordOf(result.outcome)}).Add();
   std::unique_lock lock(mutex_);
   if (entry->removed || ending_) return;
-  const auto before = entry->worker.ResultOf(container.str());
-  const ProbeWorker::After after = entry->worker.Finish(result);
-  if (after == ProbeWorker::After::kDone) {
-    Enqueue(entry);
-    Tell(lock, entry->key, result, before != entry->worker.ResultOf(container.str()));
-    return;
+  const auto now = Clock::now();
+  const auto before = entry->worker.ResultOf(run.container.str());
+  if (!run.lateness) run.lateness = begun - run.due;
+  if (entry->worker.Finish(result) == ProbeWorker::After::kAgain) {
+    lock.unlock();
+    return Begin(entry, std::move(run));
   }
-  lock.unlock();
-  Run(entry, container);
+  entry->free = now;
+  Enqueue(entry);
+  Tell(lock, entry->key,
+       {.container = run.container,
+        .result = result,
+        .changed = before != entry->worker.ResultOf(run.container.str()),
+        .streak = entry->worker.streak(),
+        .lateness = *run.lateness,
+        .latency = now - begun});
 }
 
-void Prober::Core::Tell(std::unique_lock<std::mutex>& lock, const ProbeKey& key, const ProbeResult& result,
-                        bool changed) {
+void Prober::Core::Tell(std::unique_lock<std::mutex>& lock, const ProbeKey& key, const ProbeReport& report) {
   if (ending_) return;
   ++telling_;
   lock.unlock();
-  outside_.told(key, result, changed);
+  outside_.told(key, report);
   lock.lock();
   if (--telling_ == 0) told_.notify_all();
 }

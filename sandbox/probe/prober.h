@@ -31,14 +31,25 @@ struct ProbeKey {
   auto operator<=>(const ProbeKey&) const = default;
 };
 
+// One run of a probe, or what else made the container be believed different.
+struct ProbeReport {
+  ContainerId container;
+  ProbeResult result;    // kUnknown: nothing was run
+  bool changed = false;  // what is believed of the container is different now
+  int streak = 0;        // see ProbeWorker
+  // How much later than it was due it began, where nothing but us was in the way: neither the run before nor an attempt
+  // that did not work. And how long the (last) attempt took.
+  std::chrono::nanoseconds lateness{0}, latency{0};
+};
+
 class Prober {
  public:
   struct Outside {
     ProbeFunction run;
     // The container at this moment; `started` is filled in here. Must not wait.
     std::function<ContainerFacts(const ProbeKey& key)> look;
-    // After every run; `changed`: what is believed of the container is different now. Must not wait.
-    std::function<void(const ProbeKey& key, const ProbeResult& result, bool changed)> told;
+    // After every run, and when something else changes what is believed. Must not wait.
+    std::function<void(const ProbeKey& key, const ProbeReport& report)> told;
   };
   explicit Prober(Outside outside);
   ~Prober() { End(); }

@@ -109,6 +109,11 @@ PodSample Collector::Pod(const SandboxPtr& record, const std::vector<ContainerPt
   return sample;
 }
 
+std::optional<cgroups::Contention> Collector::ContentionOf(const ContainerRecord& record) {
+  if (record.state != ContainerState::kRunning) return std::nullopt;
+  return IfThere(sampler_.Contention(NameOf(record)));
+}
+
 ContainerDetails Collector::DetailsOf(const ContainerRecord& record) {
   ContainerDetails details;
   details.group = IfThere(sampler_.Details(NameOf(record))).value_or(cgroups::Details());

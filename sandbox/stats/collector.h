@@ -47,6 +47,8 @@ class Collector {
   ContainerSample Container(const ContainerPtr& record);
   // The containers that do not run are left out.
   PodSample Pod(const SandboxPtr& record, const std::vector<ContainerPtr>& containers);
+  // What it has to wait for; nullopt: it does not run.
+  std::optional<cgroups::Contention> ContentionOf(const ContainerRecord& record);
   // Zero where the kernel has nothing.
   ContainerDetails DetailsOf(const ContainerRecord& record);
   cgroups::Details DetailsOf(const SandboxRecord& record);

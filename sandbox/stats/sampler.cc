@@ -58,6 +58,10 @@ Result<cgroups::Details> Sampler::Details(const GroupName& group) {
   return ReadGroup(group, [](Entry& entry) { return cgroups::ReadDetails(entry.cgroup); });
 }
 
+Result<cgroups::Contention> Sampler::Contention(const GroupName& group) {
+  return ReadGroup(group, [](Entry& entry) { return cgroups::ReadContention(entry.cgroup); });
+}
+
 Result<ProcessCounts> Sampler::Processes(const GroupName& group, ProcessDetail detail) {
   return ReadGroup(group, [detail](Entry& entry) -> Result<ProcessCounts> {
     ASSIGN_OR_RETURN(const std::vector<pid_t> pids, entry.cgroup.ProcessesBelow());

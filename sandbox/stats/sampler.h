@@ -40,6 +40,7 @@ class Sampler {
   // All of them: kNotFound when there is no such group.
   Result<GroupSample> Sample(const GroupName& group);
   Result<cgroups::Details> Details(const GroupName& group);
+  Result<cgroups::Contention> Contention(const GroupName& group);
   // Processes of the group and those below it, and what they hold open.
   Result<ProcessCounts> Processes(const GroupName& group, ProcessDetail detail);
 

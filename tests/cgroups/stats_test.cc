@@ -143,6 +143,19 @@ TEST(ReadDetails, TakesWhatIsThere) {
   EXPECT_TRUE(Succeeded(ReadDetails(FakeGroup().Open())));
 }
 
+TEST(ReadContention, TellsWhatIsMissingFromZero) {
+  FakeGroup group{{{"cpu.stat", "usage_usec 9\nnr_periods 10\nnr_throttled 3\nthrottled_usec 400\n"},
+                   {"cpu.pressure", "some avg10=1.50 avg60=0 avg300=0 total=7\n"}}};
+  const auto contention = ReadContention(group.Open());
+  ASSERT_TRUE(Succeeded(contention));
+  EXPECT_EQ(contention->throttled_periods, 3U);
+  EXPECT_EQ(contention->throttled_us, 400U);
+  EXPECT_EQ(contention->cpu_pressure->some.average10, 1.5);
+  EXPECT_FALSE(contention->memory_pressure || contention->io_pressure);
+  group.Write("cpu.stat", "usage_usec 9\n");
+  EXPECT_EQ(ReadContention(group.Open())->throttled_us, std::nullopt);
+}
+
 TEST(Read, SaysThatAGroupIsGone) {
   const FakeGroup group;
   EXPECT_TRUE(FailsWith(ErrorCode::kNotFound, Read(group.Open())));

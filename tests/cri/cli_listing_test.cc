@@ -5,6 +5,7 @@
 #include "cri/cli/generate.h"
 #include "cri/cli/listing.h"
 #include "cri/cli/pod_text.h"
+#include "cri/cli/probe_table.h"
 #include "cri/cli/row_template.h"
 #include "cri/cli/top.h"
 
@@ -178,6 +179,46 @@ TEST(Top, ShowsWhatIsKnownAndNothingElse) {
   EXPECT_EQ(both.rows[1].back(), "readiness:\u2588\u2581\u2592");
   EXPECT_EQ(Clipped("a\u2588b", 2), "a\u2588");
   EXPECT_EQ(Clipped("ab", 5), "ab");
+}
+
+TEST(ProbeTable, ShowsWhatIsKnownAndNothingThatSteersATerminal) {
+  fv1::ProbeHistoryResponse history;
+  fv1::ProbeFlights& probe = *history.add_probes();
+  probe.mutable_probe()->set_container("c");
+  probe.mutable_probe()->set_type("liveness");
+  probe.set_verdict("1 of 1 runs failed");
+  fv1::ProbeFlight& flight = *probe.add_flights();
+  flight.set_number(7);
+  flight.set_outcome("failure");
+  flight.set_output("a\x1b[2J");
+  flight.set_streak(2);
+  flight.set_changed(true);
+  flight.set_lateness_nanos(12'000);
+  flight.set_latency_nanos(1'500'000'000);
+  flight.mutable_memory()->set_some(3.4);
+  std::vector<std::string> row = FlightListing(history).rows.at(0);
+  row.erase(row.begin() + 1);  // the time, which is local
+  EXPECT_THAT(row, ElementsAre("7", "c", "liveness", "failure*", "2", "12us", "1.50s", "-", "-/3/-", "a\\x1b[2J",
+                               "-/0/-", "-", ""));
+  EXPECT_EQ(VerdictLines(history), "c liveness: 1 of 1 runs failed\n");
+
+  fv1::ListProbesResponse list;
+  fv1::ProbeInfo& info = *list.add_probes();
+  info.set_pod("web");
+  info.set_action("exec [true]");
+  info.set_failure_threshold(3);
+  const std::vector<std::string> none = ProbeListing(list, 0).rows.at(0);
+  EXPECT_EQ(std::vector<std::string>(none.begin() + 3, none.begin() + 9),
+            (std::vector<std::string>{"exec [true]", "-", "-", "0/3", "-", "-"}));
+  info.set_failures(2);
+  info.set_last_outcome("failure");
+  info.set_last_unix_nanos(1'000'000'000);
+  info.set_lateness_p99_nanos(2'500'000);
+  info.set_latency_p50_nanos(900);
+  info.set_latency_p99_nanos(3'000'000'000);
+  const std::vector<std::string> known = ProbeListing(list, 6'000'000'000).rows.at(0);
+  EXPECT_EQ(std::vector<std::string>(known.begin() + 5, known.begin() + 9),
+            (std::vector<std::string>{"failure (5s ago)", "2/3", "2.5ms", "1us / 3.00s"}));
 }
 
 TEST(Units, WordsAreWhatTheyWere) {

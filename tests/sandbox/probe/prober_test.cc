@@ -31,20 +31,30 @@ class ProberTest : public testing::Test {
                   .container_id = kContainer.str(), .running = true, .will_restart = true, .running_for = seconds(100)};
             },
         .told =
-            [this](const ProbeKey& key, const ProbeResult&, bool changed) {
+            [this](const ProbeKey& key, const ProbeReport& report) {
               const std::lock_guard lock(mutex_);
-              if (changed) told_.push_back(key);
+              if (report.changed) told_.push_back(key);
+              if (report.result.outcome != Outcome::kUnknown) reports_.push_back(report);
               changed_.notify_all();
             }};
   }
-  // Waits for a run and gives its result.
-  void Answer(Outcome outcome) {
+  // Waits for a run.
+  ProbeDone Take() {
     std::unique_lock lock(mutex_);
-    ASSERT_TRUE(changed_.wait_for(lock, seconds(20), [this] { return !waiting_.empty(); }));
-    const ProbeDone done = std::move(waiting_.front());
+    const bool runs = changed_.wait_for(lock, seconds(20), [this] { return !waiting_.empty(); });
+    EXPECT_TRUE(runs);
+    if (!runs) return [](const ProbeResult&) {};
+    ProbeDone done = std::move(waiting_.front());
     waiting_.erase(waiting_.begin());
-    lock.unlock();
-    done({outcome, ""});
+    return done;
+  }
+  // Waits for a run and gives its result.
+  void Answer(Outcome outcome) { Take()({outcome, ""}); }
+  // Of the n-th run; waits for it.
+  ProbeReport Told(size_t n) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, seconds(20), [&] { return reports_.size() > n; }));
+    return reports_.size() > n ? reports_[n] : ProbeReport();
   }
   size_t Waiting() {
     const std::lock_guard lock(mutex_);
@@ -55,6 +65,7 @@ class ProberTest : public testing::Test {
   std::condition_variable changed_;
   std::vector<ProbeDone> waiting_;
   std::vector<ProbeKey> told_;
+  std::vector<ProbeReport> reports_;
 };
 
 ProbeKey Key(ProbeType type) { return {kPod, "c", type}; }
@@ -92,6 +103,47 @@ TEST_F(ProberTest, TwoOfOneTypeAreNeverInFlight) {
   EXPECT_EQ(Waiting(), 1U);
   Answer(Outcome::kSuccess);
   Answer(Outcome::kSuccess);  // the triggers meanwhile come to one more
+}
+
+TEST_F(ProberTest, ARunIsToldWithItsTimesAndHowOftenInARow) {
+  Prober prober(Outside());
+  prober.Add(Key(ProbeType::kLiveness), {.period = seconds(1), .failure_threshold = 2});
+  Answer(Outcome::kFailure);
+  Answer(Outcome::kFailure);
+  EXPECT_EQ(Told(0).streak, 1);
+  EXPECT_FALSE(Told(0).changed);
+  EXPECT_EQ(Told(1).streak, 2) << "also where counting begins anew after it";
+  EXPECT_TRUE(Told(1).changed);
+  EXPECT_EQ(Told(1).container, kContainer);
+  EXPECT_GT(Told(1).latency.count(), 0);
+  EXPECT_GE(Told(1).lateness.count(), 0);
+}
+
+TEST_F(ProberTest, ARunThatIsDueBeforeTheOneBeforeItEndsIsNotLate) {
+  using Clock = std::chrono::steady_clock;
+  Prober prober(Outside());
+  prober.Add(Key(ProbeType::kReadiness), {.period = seconds(100)});
+  prober.Trigger(Key(ProbeType::kReadiness));
+  const ProbeDone slow = Take();
+  prober.Trigger(Key(ProbeType::kReadiness));  // due now
+  const auto due = Clock::now();
+  while (Clock::now() < due + std::chrono::milliseconds(50)) std::this_thread::yield();
+  const auto ends = Clock::now();
+  slow({Outcome::kSuccess, ""});
+  const ProbeDone next = Take();
+  const auto begun = Clock::now();
+  next({Outcome::kSuccess, ""});
+  EXPECT_GE(Told(0).latency, std::chrono::milliseconds(50));
+  EXPECT_LE(Told(1).lateness, begun - ends);
+}
+
+TEST_F(ProberTest, WhatWaitedForAThreadWasLateNotSlow) {
+  Prober prober(Outside());
+  prober.Add(Key(ProbeType::kReadiness), {.period = seconds(100)});
+  prober.Trigger(Key(ProbeType::kReadiness));
+  Take()({Outcome::kSuccess, "", std::chrono::steady_clock::now() + seconds(5)});
+  EXPECT_GE(Told(0).lateness, seconds(5));
+  EXPECT_LE(Told(0).latency.count(), 0);
 }
 
 TEST_F(ProberTest, AResultThatComesAfterTheEndIsHeardByNobody) {

@@ -56,6 +56,16 @@ TEST_F(SamplerTest, KeepsOneDescriptorAGroupUntilItIsForgotten) {
   sampler_.Forget("c1");
 }
 
+TEST_F(SamplerTest, ReadsContentionByTheSameDescriptor) {
+  EXPECT_TRUE(Succeeded(sampler_.Sample(c1_)));
+  root_.Write("pod/c1/cpu.stat", "usage_usec 1\nnr_throttled 2\nthrottled_usec 30\n");
+  const auto contention = sampler_.Contention(c1_);
+  ASSERT_TRUE(Succeeded(contention));
+  EXPECT_EQ(contention->throttled_us, 30U);
+  EXPECT_FALSE(contention->cpu_pressure);
+  EXPECT_EQ(sampler_.held(), 1U);
+}
+
 TEST_F(SamplerTest, SaysThatAGroupIsNotThere) {
   EXPECT_TRUE(FailsWith(ErrorCode::kNotFound, sampler_.Sample({"c2", "pod/c2"})));
   EXPECT_EQ(sampler_.held(), 0U);
