@@ -107,9 +107,30 @@ std::unique_ptr<sandbox::pods::ManifestDirectory> WatchManifests(const DaemonCon
   return nullptr;
 }
 
-// Returns when the start of a pod that is under way has been given up, for which the engine may have to end.
-void EndManifests(sandbox::pods::ManifestDirectory* manifests) {
-  if (manifests != nullptr) manifests->End();
+// nullptr: not asked for. `page` is asked on the engine's tasks.
+Result<std::unique_ptr<MetricsServer>> ServeMetrics(const MetricsConfig& config, streaming::Server& streams,
+                                                    TaskPool& tasks, MetricsServer::Page page) {
+  if (config.address.empty()) return std::unique_ptr<MetricsServer>();
+  return MetricsServer::Start({config.address, static_cast<uint16_t>(config.port)}, streams, tasks, std::move(page));
+}
+
+// Its socket is made beside its place and moved there ready: who sees it finds its mode right. The lock says that no
+// other daemon of this run directory listens on either.
+Result<std::unique_ptr<grpc::Server>> Listen(const DaemonConfig& config,
+                                             std::initializer_list<grpc::Service*> services) {
+  const std::string socket = config.SocketPath();
+  const std::string unready = config.UnreadySocketPath();
+  (void)::unlink(unready.c_str());
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  builder.AddListeningPort("unix:" + unready, grpc::InsecureServerCredentials());
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr) return Error::Make(ErrorCode::kInternal, "listen on ", socket);
+  if (::chmod(unready.c_str(), 0600) != 0) return Error::Errno("chmod ", unready);
+  if (::rename(unready.c_str(), socket.c_str()) != 0) return Error::Errno("rename ", unready, " to ", socket);
+  return server;
 }
 
 // Until a signal arrives or, with a limit, nothing has been there for that long.
@@ -156,13 +177,9 @@ Result<> RunDaemon(const DaemonConfig& config) {
 
   streaming::EngineBackend backend(*engine, containers);
   ASSIGN_OR_RETURN(const auto streams, streaming::Server::Start(StreamingOptionsOf(config.streaming), backend));
-  std::unique_ptr<MetricsServer> metrics;
-  if (!config.metrics.address.empty()) {
-    ASSIGN_OR_RETURN(metrics, MetricsServer::Start({config.metrics.address, static_cast<uint16_t>(config.metrics.port)},
-                                                   *streams, engine->tasks, [&] {
-                                                     return MetricsPage({*engine, network, *streams});
-                                                   }));
-  }
+  ASSIGN_OR_RETURN(std::unique_ptr<MetricsServer> metrics, ServeMetrics(config.metrics, *streams, engine->tasks, [&] {
+                     return MetricsPage({*engine, network, *streams});
+                   }));
   // Libraries have opened sockets that would stay open in programs; base/spawn closes them too. Linux 5.11.
   if (::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return Error::Errno("close_range");
   RuntimeService runtime_service(*engine, sandboxes, containers, *streams, config);
@@ -173,24 +190,10 @@ Result<> RunDaemon(const DaemonConfig& config) {
   SystemService system_service({*engine, network, *streams}, config, pods_service,
                                metrics == nullptr ? "" : metrics->url());
 
-  const std::string socket = config.SocketPath();
-  // Made beside its place and moved there ready: who sees it finds its mode right. The lock says that no other daemon
-  // of this run directory listens on either.
-  const std::string unready = config.UnreadySocketPath();
-  (void)::unlink(unready.c_str());
-  grpc::ServerBuilder builder;
-  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  builder.SetMaxSendMessageSize(kMaxMessageBytes);
-  builder.AddListeningPort("unix:" + unready, grpc::InsecureServerCredentials());
-  for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-           &runtime_service, &image_service, &pods_service, &images_service, &network_service, &system_service}) {
-    builder.RegisterService(service);
-  }
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr) return Error::Make(ErrorCode::kInternal, "listen on ", socket);
-  if (::chmod(unready.c_str(), 0600) != 0) return Error::Errno("chmod ", unready);
-  if (::rename(unready.c_str(), socket.c_str()) != 0) return Error::Errno("rename ", unready, " to ", socket);
-  log::info("fermatad {} serves on {}", kRuntimeVersion, socket);
+  ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server,
+                   Listen(config, {&runtime_service, &image_service, &pods_service, &images_service, &network_service,
+                                   &system_service}));
+  log::info("fermatad {} serves on {}", kRuntimeVersion, config.SocketPath());
   if (metrics != nullptr) log::info("metrics on {}", metrics->url());
   if (const auto told = NotifyServiceManager("READY=1"); !told) log::warn("{}", told.error().message());
 
@@ -203,12 +206,15 @@ Result<> RunDaemon(const DaemonConfig& config) {
   server->Wait();
   metrics.reset();
   streams->Stop();
-  const std::jthread given_up([&] { EndManifests(manifests.get()); });  // at once, beside the engine's end
+  // A start of a pod that is under way is given up beside the engine's end, which may have to come first.
+  const std::jthread given_up([&] {
+    if (manifests != nullptr) manifests->End();
+  });
   pods.End();
   engine->End();
   // Groups of an instance without pods; one that still has processes (our own, say) stays.
   if (engine->store->Sandboxes().empty()) (void)engine->cgroup_mount.Remove(engine->config.cgroup_root);
-  (void)::unlink(socket.c_str());
+  (void)::unlink(config.SocketPath().c_str());
   return {};
 }
 

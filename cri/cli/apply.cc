@@ -1,8 +1,8 @@
 // `fermata apply`.
+#include "cri/cli/apply.h"
+
 #include <iostream>
 
-#include "cri/cli/client.h"
-#include "cri/cli/commands.h"
 #include "cri/cli/listing.h"
 #include "cri/cli/manifest_file.h"
 #include "cri/cli/output.h"
@@ -32,9 +32,8 @@ void PrintChange(const fv1::PodChange& change, bool dry_run) {
 
 }  // namespace
 
-Result<int> Apply(const Global& global, const RunOptions& options) {
-  ASSIGN_OR_RETURN(const std::string text, ReadManifest(options.file));
-  ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
+Result<fv1::ApplyResponse> SendManifest(const Client& client, const std::string& text, const RunOptions& options,
+                                        fv1::ApplyRequest::Existing existing) {
   grpc::ClientContext context;
   fv1::ApplyRequest request;
   fv1::ApplyResponse applied;
@@ -42,10 +41,18 @@ Result<int> Apply(const Global& global, const RunOptions& options) {
   request.set_file_name(ShownName(options.file));
   request.set_allow_ignored(options.allow_ignored);
   request.set_dry_run(options.dry_run);
-  request.set_existing(options.replace || options.dry_run ? fv1::ApplyRequest::CHANGE_OR_REPLACE
-                                                          : fv1::ApplyRequest::CHANGE);
+  request.set_existing(existing);
   RETURN_IF_ERROR(ToResult(client.pods->Apply(&context, request, &applied)));
   for (const std::string& ignored : applied.ignored()) std::cerr << "fermata: " << Printable(ignored) << "\n";
+  return applied;
+}
+
+Result<int> Apply(const Global& global, const RunOptions& options) {
+  ASSIGN_OR_RETURN(const std::string text, ReadManifest(options.file));
+  ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
+  const auto existing =
+      options.replace || options.dry_run ? fv1::ApplyRequest::CHANGE_OR_REPLACE : fv1::ApplyRequest::CHANGE;
+  ASSIGN_OR_RETURN(const fv1::ApplyResponse applied, SendManifest(client, text, options, existing));
   if (!global.output.empty()) {
     RETURN_IF_ERROR(PrintMessage(global, applied));
   } else {

@@ -11,6 +11,7 @@
 #include <iostream>
 #include <thread>
 
+#include "cri/cli/apply.h"
 #include "cri/cli/commands.h"
 #include "cri/cli/follow.h"
 #include "cri/cli/manifest_file.h"
@@ -173,16 +174,8 @@ Result<int> Run(const Global& global, const RunOptions& options) {
   ::sigaddset(&mask, SIGTERM);
   if (!options.detach) ::sigprocmask(SIG_BLOCK, &mask, nullptr);
   ASSIGN_OR_RETURN(const Client client, Connect(global.socket));
-  grpc::ClientContext context;
-  fv1::ApplyRequest request;
-  fv1::ApplyResponse applied;
-  request.set_manifest(text);
-  request.set_file_name(ShownName(options.file));
-  request.set_allow_ignored(options.allow_ignored);
-  request.set_dry_run(options.dry_run);
-  if (options.replace) request.set_existing(fv1::ApplyRequest::REPLACE);
-  RETURN_IF_ERROR(ToResult(client.pods->Apply(&context, request, &applied)));
-  for (const std::string& ignored : applied.ignored()) std::cerr << "fermata: " << Printable(ignored) << "\n";
+  const auto existing = options.replace ? fv1::ApplyRequest::REPLACE : fv1::ApplyRequest::REFUSE;
+  ASSIGN_OR_RETURN(const fv1::ApplyResponse applied, SendManifest(client, text, options, existing));
   if (options.dry_run) return PrintPlanned(global, applied);
   if (options.detach) {
     for (const fv1::PodStatus& pod : applied.pods()) std::cout << pod.id() << "\n" << std::flush;

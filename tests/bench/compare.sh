@@ -52,6 +52,9 @@ stop_daemon() {
   wait "$daemon" 2>/dev/null || true
   daemon=
 }
+# containerd leaves the groups above its containers; those that were there before are somebody else's.
+peer_groups() { find /sys/fs/cgroup -maxdepth 2 -type d -name k8s.io; }
+had_peer_groups=$(peer_groups)
 cleanup() {
   local status=$?
   stop_daemon
@@ -67,6 +70,7 @@ cleanup() {
       sleep .1
     done
   fi
+  [ -n "$had_peer_groups" ] || peer_groups | while read -r at; do find "$at" -depth -type d -exec rmdir {} + 2>/dev/null || true; done
   awk -v home="$home/" 'index($5, home) == 1 {print $5}' /proc/self/mountinfo | sort -r | xargs -r -n1 umount -l 2>/dev/null || true
   [ $status = 0 ] || tail -n 15 "$home"/*.log >&2 || true
   rm -rf "$home"

@@ -197,6 +197,15 @@ TEST(Layering, ALongFileSaysWhy) {
   EXPECT_THAT(too_long, IsEmpty()) << "split them, or say why not in a comment \"// Length: ...\"";
 }
 
+TEST(Layering, EveryFolderOfSourcesHasAReadme) {
+  std::set<std::string> without;
+  for (const Source& source : AllSources()) {
+    const fs::path folder = fs::path(source.path).parent_path();
+    if (!fs::exists(fs::path(FERMATA_SOURCE_DIR) / folder / "README.md")) without.insert(folder);
+  }
+  EXPECT_THAT(without, IsEmpty());
+}
+
 TEST(Layering, EveryHeaderIsReadOnce) {
   std::vector<std::string> unguarded;
   for (const Source& source : AllSources()) {

@@ -17,6 +17,7 @@ chmod +x "$RUNTIME"
 cleanup() {
   status=$?
   for id in $("$RUNTIME" list --quiet 2>/dev/null); do "$RUNTIME" delete --force "$id" || true; done
+  find "$mount/testdir" -depth -type d -exec rmdir {} + 2>/dev/null || true  # the relative path of the programs
   rmdir "$mount/fermata-oci" 2>/dev/null || true  # the groups' default parent, unless somebody else is in it
   rm -rf --one-file-system "$home"  # a broken runtime may have mounted the machine's own files there
   exit "$status"
