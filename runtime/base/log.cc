@@ -3,6 +3,7 @@
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <syslog.h>
 
@@ -23,6 +24,9 @@ int PriorityOf(spdlog::level::level_enum level) {
   return level == spdlog::level::info ? LOG_INFO : LOG_DEBUG;
 }
 
+// A journal that hangs is not to hang whoever logs: unix(7) blocks a sender while the queue is full.
+constexpr timeval kJournalPatience{0, 100'000};
+
 // One datagram an entry. Not libsystemd: it would bring its compressors into a daemon that needs this one call of it.
 class JournalSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
@@ -32,7 +36,7 @@ class JournalSink final : public spdlog::sinks::base_sink<std::mutex> {
   void sink_it_(const spdlog::details::log_msg& message) override {
     const std::string entry =
         JournalEntry(PriorityOf(message.level), {message.payload.data(), message.payload.size()}, About::All());
-    // A journal that is being restarted loses an entry; that must not end the daemon.
+    // A journal that is being restarted loses an entry, and so does one that takes none in time (kJournalPatience).
     (void)::send(socket_.get(), entry.data(), entry.size(), MSG_NOSIGNAL);
   }
   void flush_() override {}
@@ -50,6 +54,7 @@ Result<std::shared_ptr<spdlog::sinks::sink>> OpenJournal(const std::string& path
   std::memcpy(address.sun_path, path.data(), path.size());
   UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return Error::Errno("socket");
+  (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kJournalPatience, sizeof kJournalPatience);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return Error::Errno("log format journald: ", path)
         .WithCode(ErrorCode::kUnavailable)

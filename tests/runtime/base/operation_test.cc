@@ -1,12 +1,16 @@
 // What is under way, and what log lines say of it.
 #include "runtime/base/operation.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <chrono>
 #include <cstring>
+#include <string>
 
+#include "runtime/base/file.h"
 #include "runtime/base/json.h"
 #include "runtime/base/log.h"
 #include "runtime/base/log_format.h"
@@ -95,14 +99,32 @@ TEST(LogFormat, AValueOfSeveralLinesGoesToTheJournalWithItsLength) {
   EXPECT_EQ(entry, "PRIORITY=4\nSYSLOG_IDENTIFIER=fermatad\nMESSAGE\n" + length + "a\nb\nFERMATA_SANDBOX=s1\n");
 }
 
-TEST(LogSetup, GoesToTheJournalThatListens) {
-  const testing::TemporaryDirectory directory;
-  const std::string path = directory / "journal";
-  const UniqueFd journal(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+UniqueFd Journal(const std::string& path) {
+  UniqueFd journal(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-  ASSERT_EQ(::bind(journal.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(::bind(journal.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  return journal;
+}
+
+TEST(LogSetup, AJournalThatTakesNothingDoesNotHoldUpWhoLogs) {
+  const testing::TemporaryDirectory directory;
+  const UniqueFd journal = Journal(directory / "journal");
+  const auto before = spdlog::default_logger();
+  ASSERT_OK(log::Setup({"info", "journald", directory / "journal"}));
+  const auto length = ReadFileAt(AT_FDCWD, "/proc/sys/net/unix/max_dgram_qlen");
+  ASSERT_OK(length);
+  const auto begin = std::chrono::steady_clock::now();
+  for (int line = 0; line < std::stoi(*length) + 5; ++line) log::warn("nobody reads this");
+  spdlog::set_default_logger(before);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+}
+
+TEST(LogSetup, GoesToTheJournalThatListens) {
+  const testing::TemporaryDirectory directory;
+  const std::string path = directory / "journal";
+  const UniqueFd journal = Journal(path);
   const auto before = spdlog::default_logger();
   ASSERT_OK(log::Setup({"info", "journald", path}));
   {
