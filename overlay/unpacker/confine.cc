@@ -21,7 +21,7 @@
 namespace fermata::overlay {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef FERMATA_SANITIZED
 constexpr bool kSanitized = true;  // their shadow memory is larger than any limit
 #else
 constexpr bool kSanitized = false;

@@ -49,7 +49,8 @@ int RunChild(void* argument) {
   }
   if (::syscall(SYS_close_range, 0, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return fail("close_range");
   for (size_t i = 0; i < fds.size(); ++i) {
-    if (::dup2(moved[i], fds[i].second) < 0) return fail("dup2");
+    // Not the library's: the thread sanitizer would take the child's table of descriptors for ours.
+    if (::syscall(SYS_dup3, moved[i], fds[i].second, 0) < 0) return fail("dup3");
   }
   ResetSignals();
   if (executable >= 0) {

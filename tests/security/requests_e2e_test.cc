@@ -16,7 +16,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using grpc::StatusCode;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef FERMATA_SANITIZED
 constexpr bool kSanitized = true;  // keeps what was freed
 #else
 constexpr bool kSanitized = false;
