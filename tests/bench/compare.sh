@@ -60,7 +60,7 @@ cleanup() {
   stop_daemon
   # What a failed run left: shims name our socket in their arguments, monitors are in our control group.
   for process in /proc/[0-9]*; do
-    if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -qF -- "-address $home/containerd.sock"; then kill -9 "${process#/proc/}" 2>/dev/null || true; fi
+    if { tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null | grep -qF -- "-address $home/containerd.sock"; then kill -9 "${process#/proc/}" 2>/dev/null || true; fi
   done
   if [ -n "$fermata_group" ] && [ -d "$fermata_group" ]; then
     echo 1 >"$fermata_group/cgroup.kill" 2>/dev/null || true
