@@ -16,6 +16,9 @@ constexpr std::array<const char*, 1> kMigrations = {
 
 constexpr const char* kPutSandbox = "INSERT OR REPLACE INTO sandboxes VALUES (?1, ?2)";
 constexpr const char* kPutContainer = "INSERT OR REPLACE INTO containers VALUES (?1, ?2)";
+// What was erased while an update of it was under way does not come back.
+constexpr const char* kUpdateSandbox = "UPDATE sandboxes SET record = ?2 WHERE id = ?1";
+constexpr const char* kUpdateContainer = "UPDATE containers SET record = ?2 WHERE id = ?1";
 constexpr const char* kEraseSandbox = "DELETE FROM sandboxes WHERE id = ?1";
 constexpr const char* kEraseContainer = "DELETE FROM containers WHERE id = ?1";
 
@@ -192,24 +195,32 @@ Result<> Store::Erase(const ContainerId& id) {
   return Submit(write);
 }
 
-Result<ContainerPtr> Store::Update(const ContainerId& id, const std::function<void(ContainerRecord&)>& change) {
+template <typename Id, typename Record>
+Result<std::shared_ptr<const Record>> Store::UpdateIn(const std::map<Id, std::shared_ptr<const Record>>& records,
+                                                      Publish<Id, Record> publish, const char* sql, const Id& id,
+                                                      const std::function<void(Record&)>& change) {
   const std::lock_guard lock(update_mutex_);
-  const ContainerPtr current = Find(id);
-  if (current == nullptr) return Error::Make(ErrorCode::kNotFound, "container ", id.str(), " does not exist");
-  ContainerRecord changed = *current;
-  change(changed);
-  RETURN_IF_ERROR(Put(std::move(changed)));
-  return Find(id);
+  const auto gone = [&] { return Error::Make(ErrorCode::kNotFound, "record ", id.str(), " does not exist"); };
+  const std::shared_ptr<const Record> current = Find(id);
+  if (current == nullptr) return gone();
+  const auto changed = std::make_shared<Record>(*current);
+  change(*changed);
+  bool published = false;
+  Write write{sql, id.str(), Encode(*changed), [&] {
+                published = records.contains(id);
+                if (published) (this->*publish)(id, changed);
+              }};
+  RETURN_IF_ERROR(Submit(write));
+  if (!published) return gone();
+  return std::shared_ptr<const Record>(changed);
+}
+
+Result<ContainerPtr> Store::Update(const ContainerId& id, const std::function<void(ContainerRecord&)>& change) {
+  return UpdateIn(containers_, &Store::PublishContainer, kUpdateContainer, id, change);
 }
 
 Result<SandboxPtr> Store::Update(const SandboxId& id, const std::function<void(SandboxRecord&)>& change) {
-  const std::lock_guard lock(update_mutex_);
-  const SandboxPtr current = Find(id);
-  if (current == nullptr) return Error::Make(ErrorCode::kNotFound, "pod sandbox ", id.str(), " does not exist");
-  SandboxRecord changed = *current;
-  change(changed);
-  RETURN_IF_ERROR(Put(std::move(changed)));
-  return Find(id);
+  return UpdateIn(sandboxes_, &Store::PublishSandbox, kUpdateSandbox, id, change);
 }
 
 Result<> Store::Submit(Write& write) {

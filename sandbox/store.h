@@ -48,7 +48,8 @@ class Store {
   Result<> Put(ContainerRecord record);
   Result<> Erase(const SandboxId& id);
   Result<> Erase(const ContainerId& id);
-  // Changes the record as it is now; kNotFound if it is gone.
+  // Changes the record as it is now, and gives it as it became. kNotFound if it is gone, or goes meanwhile: an Erase
+  // that comes between is not undone.
   Result<ContainerPtr> Update(const ContainerId& id, const std::function<void(ContainerRecord&)>& change);
   Result<SandboxPtr> Update(const SandboxId& id, const std::function<void(SandboxRecord&)>& change);
 
@@ -70,6 +71,12 @@ class Store {
   // With mutex_ held; `after` is nullptr when it is erased.
   void PublishSandbox(const SandboxId& id, SandboxPtr after);
   void PublishContainer(const ContainerId& id, ContainerPtr after);
+  template <typename Id, typename Record>
+  using Publish = void (Store::*)(const Id&, std::shared_ptr<const Record>);
+  template <typename Id, typename Record>
+  Result<std::shared_ptr<const Record>> UpdateIn(const std::map<Id, std::shared_ptr<const Record>>& records,
+                                                 Publish<Id, Record> publish, const char* sql, const Id& id,
+                                                 const std::function<void(Record&)>& change);
   [[nodiscard]] std::vector<ContainerPtr> ContainersLocked(const SandboxId& id) const;
 
   Database database_;  // after Open, of the writer thread only

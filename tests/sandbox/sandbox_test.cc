@@ -89,6 +89,45 @@ TEST(StoreTest, WhatWasPutIsThereAfterOpeningAgain) {
   EXPECT_EQ((*store)->Find(ContainerId(std::string(64, 'c')))->exit_code, 9);
 }
 
+TEST(StoreTest, WhatIsErasedWhileItIsUpdatedStaysErased) {
+  const TemporaryDirectory directory;
+  const SandboxRecord sandbox = Sandbox('a');
+  const ContainerId id(std::string(64, 'c'));
+  {
+    const auto store = Store::Open(directory / "state.db");
+    ASSERT_OK(store);
+    EXPECT_OK((*store)->Put(sandbox));
+    EXPECT_OK((*store)->Put(ContainerOf(sandbox, 'c')));
+    const auto container = (*store)->Update(id, [&](ContainerRecord&) { EXPECT_OK((*store)->Erase(id)); });
+    ASSERT_FALSE(container);
+    EXPECT_EQ(container.error().code(), ErrorCode::kNotFound);
+    const auto pod = (*store)->Update(sandbox.id, [&](SandboxRecord&) { EXPECT_OK((*store)->Erase(sandbox.id)); });
+    ASSERT_FALSE(pod);
+    EXPECT_EQ(pod.error().code(), ErrorCode::kNotFound);
+    EXPECT_EQ((*store)->Find(id), nullptr);
+    EXPECT_EQ((*store)->Find(sandbox.id), nullptr);
+  }
+  const auto store = Store::Open(directory / "state.db");
+  ASSERT_OK(store);
+  EXPECT_TRUE((*store)->Sandboxes().empty());
+  EXPECT_EQ((*store)->Find(id), nullptr);
+}
+
+TEST(StoreTest, AnUpdateGivesWhatItWroteWhoeverErasesItThen) {
+  const TemporaryDirectory directory;
+  const SandboxRecord sandbox = Sandbox('a');
+  const auto store = Store::Open(directory / "state.db");
+  ASSERT_OK(store);
+  for (int round = 0; round < 200; ++round) {
+    ASSERT_OK((*store)->Put(sandbox));
+    std::jthread eraser([&] { EXPECT_OK((*store)->Erase(sandbox.id)); });
+    const auto updated = (*store)->Update(sandbox.id, [](SandboxRecord& r) { r.reason = "x"; });
+    ASSERT_TRUE(!updated || *updated != nullptr);
+    eraser.join();
+    ASSERT_EQ((*store)->Find(sandbox.id), nullptr);
+  }
+}
+
 TEST(StoreTest, OneDamagedRecordIsSetAsideAndTheRestIsThere) {
   const TemporaryDirectory directory;
   const std::string path = directory / "state.db";
